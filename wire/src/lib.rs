@@ -1,1 +1,30 @@
-//! x
+//! What both ends of a call must agree on, and nothing else.
+//!
+//! This crate is pure: no socket, runtime, file, clock, environment or command line. Time and randomness are
+//! parameters, so that a whole fleet can run inside one property test.
+//!
+//! | module | what it settles |
+//! | --- | --- |
+//! | [`ids`], [`topic`], [`time`], [`limits`] | names, ids, topics, moments, and every limit with its reason |
+//! | [`header`], [`body`], [`card`] | what is said |
+//! | [`codec`], [`keys`], [`envelope`] | how it is encoded, encrypted, sealed and opened |
+//! | [`replay`] | which messages were seen before |
+//! | [`query`], [`nodeset`], [`schema`] | which nodes, and what an agent takes and gives |
+//! | [`outcome`] | how a call ended on each node |
+//! | [`control`] | what the broker itself says |
+
+#![warn(missing_docs)]
+
+pub mod body;
+pub mod card;
+pub mod codec;
+pub mod control;
+pub mod envelope;
+pub mod header;
+pub mod ids;
+pub mod keys;
+pub mod limits;
+pub mod outcome;
+pub mod replay;
+pub mod time;
+pub mod topic;
