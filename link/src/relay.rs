@@ -1,0 +1,409 @@
+//! The relay: copies between a TLS stream and a local Unix socket, with the frame checks, in both directions.
+//!
+//! One task per connection drives both directions and owns all its buffers. It is the only one that learns that a
+//! stream ended. At rest it holds no buffer: what arrives goes through a scratch buffer of the thread, straight to
+//! the other side where that takes it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::zmtp::{FrameCheck, Item, Piece, Traffic};
+
+/// Messages that may wait for a slow peer.
+const QUEUE_MESSAGES: usize = 4096;
+/// Bytes that may wait for a slow peer.
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that wait before the source is read no further, where waiting is allowed.
+const PAUSE_BYTES: usize = 256 * 1024;
+/// A write that makes no progress for this long ends the connection.
+const STALL: Duration = Duration::from_secs(10);
+/// Greeting and READY must have passed in both directions by then.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A queue keeps at most this much memory once it is empty.
+const KEEP_BYTES: usize = 2048;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
+}
+
+/// What a rule says to an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Pass,
+    /// It goes no further; the connection stays.
+    Drop,
+    /// It ends the connection; the text is the stable word by which that is counted.
+    Close(&'static str),
+}
+
+/// Rules of a relay: looks at each item in both directions.
+pub trait Inspect: Send {
+    /// Judges what the peer sent.
+    fn from_peer(&mut self, item: Item<'_>) -> Verdict;
+    /// Judges what goes to the peer.
+    fn to_peer(&mut self, item: Item<'_>) -> Verdict;
+}
+
+/// Lets everything pass whose frames are sound: the client's side.
+#[derive(Debug)]
+pub struct PassAll;
+
+impl Inspect for PassAll {
+    fn from_peer(&mut self, _: Item<'_>) -> Verdict {
+        Verdict::Pass
+    }
+    fn to_peer(&mut self, _: Item<'_>) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+/// What happens when the queue toward the peer is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// The connection is closed: at the gate, where one slow peer must not hold up the others.
+    Close,
+    /// The local socket is read no further: at clients, whose own messages wait.
+    Wait,
+}
+
+/// How a relay behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct RelaySettings {
+    /// What the peer may send; the other direction carries the other kind.
+    pub from_peer: Traffic,
+    /// What happens when the queue toward the peer is full.
+    pub overflow: Overflow,
+}
+
+/// How a relay ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayEnd {
+    /// Stable word: `closed`, `stopped`, `queue_full`, `stalled`, `handshake`, `malformed`, `io`, or a rule's.
+    pub reason: &'static str,
+    /// The same for people, with what was seen; may be empty.
+    pub detail: String,
+}
+
+impl RelayEnd {
+    fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// Bytes that wait for the other side, with the ends of the items in them.
+#[derive(Default)]
+struct Queue {
+    bytes: BytesMut,
+    ends: VecDeque<u64>,
+    taken: u64,
+}
+
+impl Queue {
+    fn push(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        self.ends.push_back(self.taken + self.bytes.len() as u64);
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.taken += count as u64;
+        while self.ends.front().is_some_and(|&end| end <= self.taken) {
+            self.ends.pop_front();
+        }
+        if self.bytes.is_empty() && self.bytes.capacity() > KEEP_BYTES {
+            self.bytes = BytesMut::new();
+            self.ends = VecDeque::new();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() > QUEUE_BYTES || self.ends.len() > QUEUE_MESSAGES
+    }
+}
+
+/// One direction of the relay.
+struct Direction {
+    check: FrameCheck,
+    partial: BytesMut,
+    queue: Queue,
+    ended: bool,
+    unflushed: bool,
+}
+
+impl Direction {
+    fn new(traffic: Traffic) -> Self {
+        Self {
+            check: FrameCheck::new(traffic),
+            partial: BytesMut::new(),
+            queue: Queue::default(),
+            ended: false,
+            unflushed: false,
+        }
+    }
+
+    /// Whether everything that came has gone on.
+    fn is_drained(&self) -> bool {
+        self.queue.bytes.is_empty() && !self.unflushed
+    }
+
+    /// Checks new bytes and queues the pieces that pass.
+    fn take(&mut self, new: &[u8], mut judge: impl FnMut(Item<'_>) -> Verdict) -> Result<(), RelayEnd> {
+        if self.partial.is_empty() {
+            let used = sift(&mut self.check, &mut self.queue, new, &mut judge)?;
+            self.partial.extend_from_slice(new.get(used..).unwrap_or_default());
+        } else {
+            self.partial.extend_from_slice(new);
+            let used = sift(&mut self.check, &mut self.queue, &self.partial, &mut judge)?;
+            self.partial.advance(used);
+            if self.partial.is_empty() {
+                self.partial = BytesMut::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads from `source` until it has nothing more; whether anything came.
+    fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        mut judge: impl FnMut(Item<'_>) -> Verdict,
+    ) -> Result<bool, RelayEnd> {
+        if self.ended {
+            return Ok(false);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match Pin::new(source).poll_read(cx, &mut buffer) {
+                Poll::Pending => Ok(false),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                    self.ended = true;
+                    Ok(true)
+                }
+                Poll::Ready(Ok(())) => {
+                    self.take(buffer.filled(), &mut judge)?;
+                    Ok(true)
+                }
+                // A peer that just goes away is an end like any other; all else is told.
+                Poll::Ready(Err(e)) if is_gone(&e) => {
+                    self.ended = true;
+                    Ok(true)
+                }
+                Poll::Ready(Err(e)) => Err(RelayEnd::new("io", e.to_string())),
+            }
+        })
+    }
+
+    /// Writes what waits to `sink`; whether anything went.
+    fn poll_drain<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut W,
+    ) -> Result<bool, RelayEnd> {
+        let mut moved = false;
+        while !self.queue.bytes.is_empty() {
+            match Pin::new(&mut *sink).poll_write(cx, &self.queue.bytes) {
+                Poll::Pending => return Ok(moved),
+                Poll::Ready(Ok(0)) => return Err(RelayEnd::new("closed", "")),
+                Poll::Ready(Ok(count)) => {
+                    self.queue.advance(count);
+                    self.unflushed = true;
+                    moved = true;
+                }
+                Poll::Ready(Err(e)) if is_gone(&e) => return Err(RelayEnd::new("closed", e.to_string())),
+                Poll::Ready(Err(e)) => return Err(RelayEnd::new("io", e.to_string())),
+            }
+        }
+        if self.unflushed {
+            match Pin::new(sink).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    moved = true;
+                }
+                Poll::Ready(Err(e)) => return Err(RelayEnd::new("closed", e.to_string())),
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// Queues the pieces at the start of `data` that pass; how many bytes they took.
+fn sift(
+    check: &mut FrameCheck,
+    queue: &mut Queue,
+    data: &[u8],
+    judge: &mut impl FnMut(Item<'_>) -> Verdict,
+) -> Result<usize, RelayEnd> {
+    let mut used = 0;
+    loop {
+        let rest = data.get(used..).unwrap_or_default();
+        let Some((length, piece)) =
+            check.next(rest).map_err(|e| RelayEnd::new("malformed", e.to_string()))?
+        else {
+            return Ok(used);
+        };
+        let verdict = match piece {
+            Piece::Item(item) => judge(item),
+            Piece::Greeting | Piece::Ready => Verdict::Pass,
+        };
+        match verdict {
+            Verdict::Pass => queue.push(rest.get(..length).unwrap_or_default()),
+            Verdict::Drop => {}
+            Verdict::Close(reason) => return Err(RelayEnd::new(reason, "")),
+        }
+        used += length;
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
+/// A deadline that exists only while something is being waited for.
+#[derive(Default)]
+struct Deadline(Option<Pin<Box<Sleep>>>);
+
+impl Deadline {
+    fn set(&mut self, span: Duration) {
+        match &mut self.0 {
+            Some(timer) => timer.as_mut().reset(Instant::now() + span),
+            None => self.0 = Some(Box::pin(sleep(span))),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(timer) => timer.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+struct Relay<S, I> {
+    peer: S,
+    local: UnixStream,
+    overflow: Overflow,
+    inspect: I,
+    inward: Direction,
+    outward: Direction,
+    stall: Deadline,
+    handshake: Deadline,
+}
+
+/// Relays until either side ends, a check or rule refuses, or `stop` is cancelled. What came before an end still goes on.
+pub async fn relay<S, I>(
+    peer: S,
+    local: UnixStream,
+    settings: RelaySettings,
+    inspect: I,
+    stop: CancellationToken,
+) -> RelayEnd
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    I: Inspect,
+{
+    let to_peer = match settings.from_peer {
+        Traffic::Subscriptions => Traffic::Messages,
+        Traffic::Messages => Traffic::Subscriptions,
+    };
+    let mut relay = Relay {
+        peer,
+        local,
+        overflow: settings.overflow,
+        inspect,
+        inward: Direction::new(settings.from_peer),
+        outward: Direction::new(to_peer),
+        stall: Deadline::default(),
+        handshake: Deadline::default(),
+    };
+    relay.handshake.set(HANDSHAKE);
+    let mut stopped = pin!(stop.cancelled());
+    let end = std::future::poll_fn(|cx| {
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(RelayEnd::new("stopped", ""));
+        }
+        relay.poll(cx)
+    })
+    .await;
+    // Tell the peer that this is an end and no cut; it may be gone already.
+    let _ = tokio::time::timeout(Duration::from_secs(1), tokio::io::AsyncWriteExt::shutdown(&mut relay.peer))
+        .await;
+    end
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RelayEnd> {
+        match self.poll_step(cx) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(end)) | Err(end) => Poll::Ready(end),
+        }
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Result<Poll<RelayEnd>, RelayEnd> {
+        let inspect = &mut self.inspect;
+        loop {
+            let mut moved = false;
+            // From the peer: its messages wait in its own socket while the local one does not take them.
+            if self.inward.queue.bytes.len() < PAUSE_BYTES {
+                moved |= self.inward.poll_fill(cx, &mut self.peer, |item| inspect.from_peer(item))?;
+            }
+            moved |= self.inward.poll_drain(cx, &mut self.local)?;
+
+            // To the peer: the gate reads its socket without pause, since the crate's queue has no byte bound.
+            if self.overflow == Overflow::Close || self.outward.queue.bytes.len() < PAUSE_BYTES {
+                moved |= self.outward.poll_fill(cx, &mut self.local, |item| inspect.to_peer(item))?;
+            }
+            let waited = !self.outward.is_drained();
+            let sent = self.outward.poll_drain(cx, &mut self.peer)?;
+            moved |= sent;
+            if self.outward.is_drained() {
+                self.stall = Deadline::default();
+            } else if sent || !waited || self.stall.0.is_none() {
+                self.stall.set(STALL);
+            }
+            if self.overflow == Overflow::Close && self.outward.queue.is_full() {
+                return Err(RelayEnd::new("queue_full", "the peer reads too slowly"));
+            }
+
+            if (self.inward.ended && self.inward.is_drained())
+                || (self.outward.ended && self.outward.is_drained())
+            {
+                return Ok(Poll::Ready(RelayEnd::new("closed", "")));
+            }
+            if !moved {
+                break;
+            }
+        }
+        if self.handshake.0.is_some() {
+            if self.inward.check.is_open() && self.outward.check.is_open() {
+                self.handshake = Deadline::default();
+            } else if self.handshake.poll(cx).is_ready() {
+                return Err(RelayEnd::new("handshake", "no ZMTP greeting and READY in time"));
+            }
+        }
+        match self.stall.poll(cx) {
+            Poll::Ready(()) => Err(RelayEnd::new("stalled", "a write made no progress for 10 s")),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+}
