@@ -51,9 +51,9 @@ pub enum Verdict {
 /// Rules of a relay: looks at each item in both directions.
 pub trait Inspect: Send {
     /// Judges what the peer sent.
-    fn from_peer(&mut self, item: Item<'_>) -> Verdict;
+    fn inward(&mut self, item: Item<'_>) -> Verdict;
     /// Judges what goes to the peer.
-    fn to_peer(&mut self, item: Item<'_>) -> Verdict;
+    fn outward(&mut self, item: Item<'_>) -> Verdict;
 }
 
 /// Lets everything pass whose frames are sound: the client's side.
@@ -61,10 +61,10 @@ pub trait Inspect: Send {
 pub struct PassAll;
 
 impl Inspect for PassAll {
-    fn from_peer(&mut self, _: Item<'_>) -> Verdict {
+    fn inward(&mut self, _: Item<'_>) -> Verdict {
         Verdict::Pass
     }
-    fn to_peer(&mut self, _: Item<'_>) -> Verdict {
+    fn outward(&mut self, _: Item<'_>) -> Verdict {
         Verdict::Pass
     }
 }
@@ -365,13 +365,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {
             let mut moved = false;
             // From the peer: its messages wait in its own socket while the local one does not take them.
             if self.inward.queue.bytes.len() < PAUSE_BYTES {
-                moved |= self.inward.poll_fill(cx, &mut self.peer, |item| inspect.from_peer(item))?;
+                moved |= self.inward.poll_fill(cx, &mut self.peer, |item| inspect.inward(item))?;
             }
             moved |= self.inward.poll_drain(cx, &mut self.local)?;
 
             // To the peer: the gate reads its socket without pause, since the crate's queue has no byte bound.
             if self.overflow == Overflow::Close || self.outward.queue.bytes.len() < PAUSE_BYTES {
-                moved |= self.outward.poll_fill(cx, &mut self.local, |item| inspect.to_peer(item))?;
+                moved |= self.outward.poll_fill(cx, &mut self.local, |item| inspect.outward(item))?;
             }
             let waited = !self.outward.is_drained();
             let sent = self.outward.poll_drain(cx, &mut self.peer)?;

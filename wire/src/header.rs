@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use crate::topic::ReplyTopic;
 
 /// A span in whole milliseconds, as it travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
@@ -100,12 +100,6 @@ pub struct CallHeader {
     /// Nodes answer after a random part of this span, so that a large fleet does not answer at once.
     #[serde(default)]
     pub spread: Millis,
-}
-
-impl Default for Millis {
-    fn default() -> Self {
-        Millis(0)
-    }
 }
 
 /// Which nodes a call is for.
