@@ -1,0 +1,158 @@
+//! A query out of the filter flags `-F -C -A -I -W -S`.
+
+use super::{
+    MAX_PATTERNS, ParseError,
+    ast::{Expr, Query, Term, Test},
+    eval::{self, NodeView},
+    parse,
+};
+use crate::nodeset;
+
+/// Filter flags as they were given.
+///
+/// Kinds combine with *and*, repeats of one kind too, except `-I`, of which any entry
+/// may match: a node has one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// `-F fact=value`
+    pub facts: Vec<String>,
+    /// `-C class` or `-C /regex/`
+    pub classes: Vec<String>,
+    /// `-A agent` or `-A /regex/`
+    pub agents: Vec<String>,
+    /// `-I name`, `-I /regex/` or `-I 'web[01-20]'`
+    pub identities: Vec<String>,
+    /// `-W 'words'`: those with an operator are facts, the rest classes.
+    pub words: Vec<String>,
+    /// `-S 'query'`
+    pub queries: Vec<String>,
+}
+
+/// A flag that makes no query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{flag} {value}`: {error}")]
+pub struct FilterError {
+    /// The flag, such as `-F`.
+    pub flag: &'static str,
+    /// Its value, as given.
+    pub value: String,
+    /// What is wrong with it, the place counted in `value`.
+    pub error: ParseError,
+}
+
+impl FilterError {
+    fn of<'a>(flag: &'static str, value: &'a str) -> impl FnOnce(ParseError) -> Self + use<'a> {
+        move |error| Self { flag, value: value.to_owned(), error }
+    }
+}
+
+impl Filter {
+    /// Whether no flag was given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The names, when plain names and node sets are all that was given: they are the
+    /// set, and nothing needs to be discovered.
+    ///
+    /// # Errors
+    /// On an entry that is neither a name nor a node set.
+    pub fn identities_only(&self) -> Result<Option<Vec<String>>, FilterError> {
+        let alone = Self { identities: self.identities.clone(), ..Self::default() } == *self;
+        if self.identities.is_empty() || !alone || self.identities.iter().any(|entry| entry.starts_with('/')) {
+            return Ok(None);
+        }
+        let mut names = Vec::new();
+        for entry in &self.identities {
+            names.extend(unfold(entry)?);
+        }
+        nodeset::sort_names(&mut names);
+        Ok(Some(names))
+    }
+
+    /// The query that all flags make together; `None` when nothing restricts the nodes.
+    ///
+    /// # Errors
+    /// On the first flag at fault.
+    pub fn query(&self) -> Result<Option<Query>, FilterError> {
+        let mut parts = Vec::new();
+        for text in &self.facts {
+            parts.push(Expr::Term(parse::comparison(text).map_err(FilterError::of("-F", text))?));
+        }
+        for text in &self.classes {
+            parts.push(Expr::Term(parse::class(text).map_err(FilterError::of("-C", text))?));
+        }
+        for text in &self.agents {
+            // Every node of the ancestor had this one; old scripts ask for it.
+            if text != "mcollective" {
+                parts.push(named("agent", text).map_err(FilterError::of("-A", text))?);
+            }
+        }
+        for text in &self.words {
+            for word in text.split_whitespace() {
+                let fact = !word.starts_with('/') && word.contains(['=', '<', '>']);
+                let term = if fact { parse::comparison(word) } else { parse::class(word) };
+                parts.push(Expr::Term(term.map_err(FilterError::of("-W", word))?));
+            }
+        }
+        parts.extend(self.identity_expr()?);
+        for text in &self.queries {
+            parts.push(parse::query(text).map_err(FilterError::of("-S", text))?);
+        }
+        let Some(expr) = Expr::all(parts) else { return Ok(None) };
+        Query::assembled(expr).map(Some).map_err(|error| {
+            let help = format!("use fewer names, or at most {MAX_PATTERNS} regular expressions");
+            let error = ParseError::new(0..0, format!("all flags together: {error}")).help(help);
+            FilterError { flag: "filter", value: String::new(), error }
+        })
+    }
+
+    /// Whether `-I` alone lets this name pass; true without any. For lists of nodes that
+    /// come from elsewhere and are not asked.
+    ///
+    /// # Errors
+    /// On an entry at fault.
+    pub fn matches_name(&self, name: &str) -> Result<bool, FilterError> {
+        let Some(expr) = self.identity_expr()? else { return Ok(true) };
+        let facts = serde_json::Map::new();
+        let node =
+            NodeView { identity: name, facts: &facts, classes: &[], agents: &[], collectives: &[], data: None };
+        Ok(eval::holds(&expr, &node, &[]))
+    }
+
+    fn identity_expr(&self) -> Result<Option<Expr>, FilterError> {
+        let mut parts = Vec::new();
+        for entry in &self.identities {
+            if entry.starts_with('/') {
+                parts.push(named("identity", entry).map_err(FilterError::of("-I", entry))?);
+                continue;
+            }
+            for name in unfold(entry)? {
+                let test = Test::Equals(name);
+                parts.push(Expr::Term(Term::Fact { name: "identity".into(), test }));
+            }
+        }
+        Ok(Expr::any(parts))
+    }
+}
+
+fn unfold(entry: &str) -> Result<Vec<String>, FilterError> {
+    if entry.trim().is_empty() {
+        return Err(FilterError::of("-I", entry)(ParseError::new(0..entry.len(), "a name is missing")));
+    }
+    nodeset::unfold(entry)
+        .map_err(|error| FilterError::of("-I", entry)(ParseError::new(error.span, error.message)))
+}
+
+/// An exact value or a `/regex/` for one of the facts that every node has.
+fn named(fact: &str, text: &str) -> Result<Expr, ParseError> {
+    if text.is_empty() {
+        return Err(ParseError::new(0..0, "a name is missing"));
+    }
+    let test = if text.starts_with('/') {
+        Test::Matches(parse::flag_pattern(text)?)
+    } else {
+        Test::Equals(text.to_owned())
+    };
+    Ok(Expr::Term(Term::Fact { name: fact.into(), test }))
+}

@@ -1,0 +1,430 @@
+//! The parser: recursive descent over the text, with a bound on its depth.
+
+use std::ops::Range;
+
+use super::{
+    MAX_DEPTH, MAX_LENGTH, MAX_PATTERNS, ParseError,
+    ast::{DataCall, Expr, Term, Test},
+    is_blank,
+    pattern::{Pattern, between_slashes},
+    scan::{self, Op},
+};
+
+type Parsed<T> = Result<T, ParseError>;
+
+/// Parses a whole query.
+pub(crate) fn query(text: &str) -> Parsed<Expr> {
+    if text.len() > MAX_LENGTH {
+        return Err(ParseError::new(
+            0..text.len(),
+            format!("the query is {} bytes long, the limit is {MAX_LENGTH}", text.len()),
+        ));
+    }
+    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    let expr = parser.any()?;
+    match parser.peek() {
+        None => Ok(expr),
+        Some(_) => Err(ParseError::new(parser.at..parser.at + 1, "this `)` closes nothing")),
+    }
+}
+
+/// Parses one comparison of a fact as the flag `-F` takes it: the value is all that
+/// follows the operator, quotes and blanks included.
+pub(crate) fn comparison(text: &str) -> Parsed<Term> {
+    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    parser.skip_blanks();
+    let name = parser.fact_name()?;
+    parser.skip_blanks();
+    let Some(op) = parser.operator() else {
+        return Err(parser.error_here("an operator is missing after the name of the fact")
+            .help("write `fact=value`, or one of != < > <= >= =~"));
+    };
+    parser.skip_blanks();
+    let span = parser.at..text.len();
+    let value = parser.rest();
+    if value.is_empty() {
+        return Err(ParseError::new(span, "a value is missing after the operator"));
+    }
+    let test = parser.test(op, value, span, true)?;
+    Ok(Term::Fact { name: name.into(), test })
+}
+
+/// A class as the flag `-C` takes it: `/regex/` or an exact name.
+pub(crate) fn class(text: &str) -> Parsed<Term> {
+    if text.starts_with('/') {
+        return Ok(Term::ClassMatches(flag_pattern(text)?));
+    }
+    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    let name = parser.fact_name()?;
+    if parser.at < text.len() {
+        return Err(ParseError::new(parser.at..text.len(), "this is no name of a class"));
+    }
+    Ok(Term::Class(name.into()))
+}
+
+/// A flag's value that begins with `/`.
+pub(crate) fn flag_pattern(text: &str) -> Parsed<Pattern> {
+    let Some(source) = between_slashes(text) else {
+        return Err(ParseError::new(0..text.len(), "the regular expression is not closed")
+            .help("end it with `/`"));
+    };
+    Pattern::new(source).map_err(|message| ParseError::new(0..text.len(), message))
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    at: usize,
+    depth: usize,
+    patterns: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Keyword {
+    And,
+    Or,
+    Not,
+}
+
+impl<'t> Parser<'t> {
+    fn rest(&self) -> &'t str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_blanks(&mut self) {
+        let rest = self.rest();
+        self.at += rest.len() - rest.trim_start_matches(is_blank).len();
+    }
+
+    /// Takes the next `length` bytes.
+    fn take(&mut self, length: usize) -> (&'t str, Range<usize>) {
+        let start = self.at;
+        self.at = (start + length).min(self.text.len());
+        (self.text.get(start..self.at).unwrap_or_default(), start..self.at)
+    }
+
+    fn error_here(&self, message: impl Into<String>) -> ParseError {
+        let width = self.peek().map_or(0, char::len_utf8);
+        ParseError::new(self.at..self.at + width, message)
+    }
+
+    fn keyword(&self) -> Option<(Keyword, usize)> {
+        let word = [("and", Keyword::And), ("or", Keyword::Or), ("not", Keyword::Not)]
+            .into_iter()
+            .find(|(word, _)| self.rest().starts_with(word))?;
+        let after = self.rest().get(word.0.len()..)?;
+        let ends = after.chars().next().is_none_or(|c| is_blank(c) || "()".contains(c))
+            || (after.starts_with('!') && !after.starts_with("!="));
+        ends.then_some((word.1, word.0.len()))
+    }
+
+    fn any(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.all()?];
+        while let Some((Keyword::Or, length)) = self.keyword() {
+            self.take(length);
+            parts.push(self.all()?);
+        }
+        Expr::any(parts).ok_or_else(|| self.error_here("a term is missing"))
+    }
+
+    fn all(&mut self) -> Parsed<Expr> {
+        let mut parts = vec![self.unary()?];
+        loop {
+            self.skip_blanks();
+            if matches!(self.peek(), None | Some(')')) {
+                break;
+            }
+            match self.keyword() {
+                Some((Keyword::And, length)) => {
+                    self.take(length);
+                    parts.push(self.unary()?);
+                }
+                Some((Keyword::Or, _)) => break,
+                _ => return Err(self.side_by_side()),
+            }
+        }
+        Expr::all(parts).ok_or_else(|| self.error_here("a term is missing"))
+    }
+
+    /// The error for what follows a term and is neither `and`, `or` nor the end.
+    fn side_by_side(&self) -> ParseError {
+        let rest = self.rest();
+        for (spelling, word) in [("&&", "and"), ("||", "or"), ("&", "and"), ("|", "or"), (",", "and")] {
+            if rest.starts_with(spelling) {
+                return ParseError::new(self.at..self.at + spelling.len(), format!("`{spelling}` is no operator"))
+                    .help(format!("write `{word}`"));
+            }
+        }
+        let length = scan::word(rest).max(self.peek().map_or(0, char::len_utf8));
+        let span = self.at..self.at + length;
+        let word = rest.get(..length).unwrap_or_default();
+        if let Some(error) = misspelt_keyword(word, span.clone()) {
+            return error;
+        }
+        ParseError::new(span, "two terms stand side by side").help("join them by `and` or `or`")
+    }
+
+    fn unary(&mut self) -> Parsed<Expr> {
+        self.skip_blanks();
+        let negation = match self.keyword() {
+            Some((Keyword::Not, length)) => Some(length),
+            _ if self.peek() == Some('!') => Some(1),
+            _ => None,
+        };
+        if let Some(length) = negation {
+            let (_, span) = self.take(length);
+            self.skip_blanks();
+            if self.peek().is_none() {
+                return Err(ParseError::new(span, "a term is missing after the negation"));
+            }
+            return self.nested(|parser| Ok(Expr::Not(Box::new(parser.unary()?))));
+        }
+        if self.peek() == Some('(') {
+            return self.nested(Self::group);
+        }
+        self.term().map(Expr::Term)
+    }
+
+    fn nested(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.error_here(format!("the query is nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.depth += 1;
+        let expr = parse(self)?;
+        self.depth -= 1;
+        Ok(expr)
+    }
+
+    fn group(&mut self) -> Parsed<Expr> {
+        let (_, opening) = self.take(1);
+        self.skip_blanks();
+        if self.peek() == Some(')') {
+            return Err(ParseError::new(opening.start..self.at + 1, "the group is empty"));
+        }
+        let inner = self.any()?;
+        if self.peek() != Some(')') {
+            return Err(ParseError::new(opening, "this parenthesis is not closed").help("add `)`"));
+        }
+        self.take(1);
+        Ok(inner)
+    }
+
+    fn term(&mut self) -> Parsed<Term> {
+        match self.peek() {
+            None => return Err(self.error_here("a term is missing at the end of the query")),
+            Some(')') => return Err(self.error_here("a term is missing before this `)`")),
+            Some('/') => return self.class_pattern(),
+            Some('\'' | '"') => {
+                return Err(self.error_here("a term cannot begin with a quote")
+                    .help("only values and arguments are quoted: `fact = \"a value\"`"));
+            }
+            Some('&' | '|') => return Err(self.side_by_side()),
+            _ => {}
+        }
+        if let Some((_, length)) = self.keyword() {
+            let span = self.at..self.at + length;
+            return Err(ParseError::new(span, format!("a term is missing before `{}`", self.take(length).0)));
+        }
+        let start = self.at;
+        let name = self.fact_name()?;
+        if self.peek() == Some('(') {
+            return self.data(name, start);
+        }
+        let end = self.at;
+        self.skip_blanks();
+        if let Some(op) = self.operator() {
+            let test = self.value(op)?;
+            return Ok(Term::Fact { name: name.into(), test });
+        }
+        let glued = self.rest().chars().next().filter(|c| self.at == end && !is_blank(*c) && *c != ')');
+        match glued {
+            Some('&' | '|') => Err(self.side_by_side()),
+            Some('!' | '~') => Err(self.error_here("this is no operator").help("write `!=` or `=~`")),
+            Some(_) => Err(self.error_here(format!("the name `{name}` ends here"))),
+            None => Ok(Term::Class(name.into())),
+        }
+    }
+
+    /// The name of a fact, a class or a function.
+    fn fact_name(&mut self) -> Parsed<&'t str> {
+        let length = scan::word(self.rest());
+        if length == 0 {
+            return Err(if scan::operator(self.rest()).is_some() {
+                self.error_here("the name of a fact is missing before the operator")
+            } else {
+                self.error_here("a name is expected here")
+            });
+        }
+        let (name, span) = self.take(length);
+        match misspelt_keyword(name, span) {
+            Some(error) => Err(error),
+            None => Ok(name),
+        }
+    }
+
+    fn class_pattern(&mut self) -> Parsed<Term> {
+        let rest = self.rest();
+        let mut escaped = true; // the opening slash does not close
+        let mut length = None;
+        for (at, c) in rest.char_indices() {
+            match c {
+                c if is_blank(c) => break,
+                '/' if !escaped => {
+                    length = Some(at + 1);
+                    break;
+                }
+                _ => escaped = c == '\\' && !escaped,
+            }
+        }
+        let Some(length) = length else {
+            let (_, span) = self.take(scan::bare(rest));
+            return Err(ParseError::new(span, "the regular expression is not closed")
+                .help("a class is matched by `/…/`; write `\\s` for a blank"));
+        };
+        let (text, span) = self.take(length);
+        let pattern = self.pattern(text.get(1..length - 1).unwrap_or_default(), span.clone())?;
+        match self.peek() {
+            Some(c) if !is_blank(c) && c != ')' => {
+                Err(self.error_here("a regular expression alone is matched against classes")
+                    .help("a comparison begins with the name of a fact: `fact = /regex/`"))
+            }
+            _ => Ok(Term::ClassMatches(pattern)),
+        }
+    }
+
+    fn data(&mut self, function: &str, start: usize) -> Parsed<Term> {
+        if !function.chars().all(is_word_char) {
+            return Err(ParseError::new(start..self.at, format!("`{function}` is no name of a data function")));
+        }
+        let (_, opening) = self.take(1);
+        self.skip_blanks();
+        let argument = match self.peek() {
+            Some('\'' | '"') => Some(self.quoted()?),
+            _ => None,
+        };
+        self.skip_blanks();
+        match self.peek() {
+            Some(')') => self.take(1),
+            None => return Err(ParseError::new(opening, "this parenthesis is not closed").help("add `)`")),
+            Some(_) if argument.is_some() => {
+                return Err(self.error_here("a data function takes one argument"));
+            }
+            Some(_) => {
+                return Err(self.error_here("the argument of a data function is quoted")
+                    .help(format!("write `{function}('…')`")));
+            }
+        };
+        let mut field = None;
+        if self.peek() == Some('.') {
+            self.take(1);
+            let length = self.rest().find(|c| !is_word_char(c)).unwrap_or(self.rest().len());
+            if length == 0 {
+                return Err(self.error_here("the name of an output is missing after the dot"));
+            }
+            field = Some(self.take(length).0.to_owned());
+            if self.peek() == Some('.') {
+                return Err(self.error_here("an output has no parts"));
+            }
+        }
+        self.skip_blanks();
+        let Some(op) = self.operator() else {
+            return Err(ParseError::new(start..self.at, "the data function is not compared with anything")
+                .help(format!("write `{function}('…').output = value`")));
+        };
+        let test = self.value(op)?;
+        Ok(Term::Data { call: DataCall { function: function.into(), argument }, field, test })
+    }
+
+    fn operator(&mut self) -> Option<Op> {
+        let (op, length) = scan::operator(self.rest())?;
+        self.take(length);
+        Some(op)
+    }
+
+    fn quoted(&mut self) -> Parsed<String> {
+        let (content, length) = scan::quoted(self.rest()).map_err(|error| error.shifted(self.at))?;
+        self.take(length);
+        Ok(content)
+    }
+
+    /// The value after an operator: quoted, or bare.
+    fn value(&mut self, op: Op) -> Parsed<Test> {
+        let operator_end = self.at;
+        self.skip_blanks();
+        let start = self.at;
+        match self.peek() {
+            None | Some(')') => {
+                let width = usize::from(self.peek().is_some());
+                let place = if width == 0 { operator_end..operator_end } else { start..start + width };
+                return Err(ParseError::new(place, "a value is missing after the operator"));
+            }
+            Some('\'' | '"') => {
+                let text = self.quoted()?;
+                let span = start..self.at;
+                if self.peek().is_some_and(|c| !is_blank(c) && c != ')') {
+                    return Err(self.error_here("text follows directly on the closing quote")
+                        .help("quote the whole value; within \"…\" a quote is written \\\""));
+                }
+                return self.test(op, &text, span, false);
+            }
+            Some(_) => {}
+        }
+        let rest = self.rest();
+        let as_regex = scan::bare_regex(rest);
+        let is_regex = rest.get(..as_regex).is_some_and(|text| between_slashes(text).is_some());
+        let length = if is_regex || op == Op::Matches { as_regex } else { scan::bare(rest) };
+        let (text, span) = self.take(length);
+        if let Some(bad) = ["&&", "'", "\"", "`"].into_iter().filter_map(|bad| text.find(bad).zip(Some(bad))).min() {
+            let place = start + bad.0..start + bad.0 + bad.1.len();
+            return Err(match bad.1 {
+                "&&" => ParseError::new(place, "`&&` is no operator").help("write `and`, or quote the value"),
+                other => ParseError::new(place, format!("a bare value cannot hold {other}")).help("quote the value"),
+            });
+        }
+        self.test(op, text, span, true)
+    }
+
+    /// Joins operator and value. `bare` says that slashes make a regex of it.
+    fn test(&mut self, op: Op, text: &str, span: Range<usize>, bare: bool) -> Parsed<Test> {
+        // A quoted regex after `=~` may keep its slashes, as the ancestors sent it.
+        let inner = if bare || op == Op::Matches { between_slashes(text) } else { None };
+        Ok(match (op, inner) {
+            (Op::Matches, inner) => Test::Matches(self.pattern(inner.unwrap_or(text), span)?),
+            (Op::Equals, Some(inner)) => Test::Matches(self.pattern(inner, span)?),
+            (Op::Differs, Some(inner)) => Test::Avoids(self.pattern(inner, span)?),
+            (Op::Order(_), Some(_)) => {
+                return Err(ParseError::new(span, "a regular expression has no order")
+                    .help("quote the value if it is text"));
+            }
+            (Op::Equals, None) => Test::Equals(text.into()),
+            (Op::Differs, None) => Test::Differs(text.into()),
+            (Op::Order(order), None) => Test::Orders(order, text.into()),
+        })
+    }
+
+    fn pattern(&mut self, source: &str, span: Range<usize>) -> Parsed<Pattern> {
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            let message = format!("the query has more than {MAX_PATTERNS} regular expressions");
+            return Err(ParseError::new(span, message));
+        }
+        Pattern::new(source).map_err(|message| ParseError::new(span, message))
+    }
+}
+
+fn is_word_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Keywords are lower case and name neither facts nor classes.
+fn misspelt_keyword(word: &str, span: Range<usize>) -> Option<ParseError> {
+    let keyword = ["and", "or", "not"].into_iter().find(|keyword| word.eq_ignore_ascii_case(keyword))?;
+    Some(if word == keyword {
+        ParseError::new(span, format!("`{keyword}` is a keyword and joins terms"))
+    } else {
+        ParseError::new(span, format!("`{word}` is no operator")).help(format!("write `{keyword}`"))
+    })
+}
