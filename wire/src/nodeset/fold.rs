@@ -20,7 +20,8 @@ pub fn fold<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     for from_end in 0..dimensions {
         items = fold_dimension(items, from_end);
     }
-    items.sort_unstable_by(|a, b| natural_order(&a.first(), &b.first()).then_with(|| a.text().cmp(&b.text())));
+    items
+        .sort_unstable_by(|a, b| natural_order(&a.first(), &b.first()).then_with(|| a.text().cmp(&b.text())));
     items.dedup_by(|a, b| a.parts == b.parts);
     items.iter().map(Item::text).collect::<Vec<_>>().join(",")
 }
@@ -39,7 +40,9 @@ impl<'a> Item<'a> {
         while parts.len() < 2 * MAX_DIMENSIONS {
             let Some(last) = rest.rfind(|c: char| c.is_ascii_digit()) else { break };
             let end = last + 1;
-            let start = rest.get(..last).and_then(|head| head.rfind(|c: char| !c.is_ascii_digit()).map(|at| at + char_len(head, at)));
+            let start = rest
+                .get(..last)
+                .and_then(|head| head.rfind(|c: char| !c.is_ascii_digit()).map(|at| at + char_len(head, at)));
             let start = start.unwrap_or(0);
             if end - start <= MAX_DIGITS {
                 parts.push(Cow::Borrowed(name.get(end..text_end).unwrap_or_default()));

@@ -66,7 +66,8 @@ pub fn names_from_results(text: &str) -> Result<Vec<String>, ListError> {
     let list: Vec<Value> = serde_json::from_str(text).map_err(|error| ListError::Json(error.to_string()))?;
     let mut names = Names::default();
     for (at, entry) in list.iter().enumerate() {
-        let name = ["sender", "node", "certname"].into_iter().find_map(|key| entry.get(key)).and_then(Value::as_str);
+        let name =
+            ["sender", "node", "certname"].into_iter().find_map(|key| entry.get(key)).and_then(Value::as_str);
         let fault = |message: &str| ListError::Entry { entry: at + 1, message: message.into() };
         let name = name.ok_or_else(|| fault("no `sender`, `node` or `certname` in it"))?;
         if !is_name(name) {

@@ -130,7 +130,9 @@ impl<'t> Element<'t> {
         while at < end {
             let rest = text.get(at..end).unwrap_or_default();
             if let Some(inner) = rest.strip_prefix('[') {
-                let Some(length) = inner.find(']') else { return fault(at..end, "this bracket is not closed") };
+                let Some(length) = inner.find(']') else {
+                    return fault(at..end, "this bracket is not closed");
+                };
                 segments.push(Segment::Numbers(bracket(inner.get(..length).unwrap_or_default(), at + 1)?));
                 at += length + 2;
                 continue;

@@ -46,7 +46,8 @@ fn fault(known: &[(String, ValueType)], field: Option<&str>, test: &Test) -> Opt
     let text = match test {
         Test::Equals(text) | Test::Differs(text) | Test::Orders(_, text) => text,
         Test::Matches(_) | Test::Avoids(_) => {
-            let textual = matches!(kind, ValueType::String | ValueType::List | ValueType::Any | ValueType::Array);
+            let textual =
+                matches!(kind, ValueType::String | ValueType::List | ValueType::Any | ValueType::Array);
             return (!textual).then(|| format!("`{name}` is {}, which no regex matches", kind.described()));
         }
     };

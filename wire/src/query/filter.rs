@@ -59,7 +59,8 @@ impl Filter {
     /// On an entry that is neither a name nor a node set.
     pub fn identities_only(&self) -> Result<Option<Vec<String>>, FilterError> {
         let alone = Self { identities: self.identities.clone(), ..Self::default() } == *self;
-        if self.identities.is_empty() || !alone || self.identities.iter().any(|entry| entry.starts_with('/')) {
+        if self.identities.is_empty() || !alone || self.identities.iter().any(|entry| entry.starts_with('/'))
+        {
             return Ok(None);
         }
         let mut names = Vec::new();
@@ -115,8 +116,14 @@ impl Filter {
     pub fn matches_name(&self, name: &str) -> Result<bool, FilterError> {
         let Some(expr) = self.identity_expr()? else { return Ok(true) };
         let facts = serde_json::Map::new();
-        let node =
-            NodeView { identity: name, facts: &facts, classes: &[], agents: &[], collectives: &[], data: None };
+        let node = NodeView {
+            identity: name,
+            facts: &facts,
+            classes: &[],
+            agents: &[],
+            collectives: &[],
+            data: None,
+        };
         Ok(eval::holds(&expr, &node, &[]))
     }
 

@@ -36,7 +36,8 @@ pub(crate) fn comparison(text: &str) -> Parsed<Term> {
     let name = parser.fact_name()?;
     parser.skip_blanks();
     let Some(op) = parser.operator() else {
-        return Err(parser.error_here("an operator is missing after the name of the fact")
+        return Err(parser
+            .error_here("an operator is missing after the name of the fact")
             .help("write `fact=value`, or one of != < > <= >= =~"));
     };
     parser.skip_blanks();
@@ -65,8 +66,9 @@ pub(crate) fn class(text: &str) -> Parsed<Term> {
 /// A flag's value that begins with `/`.
 pub(crate) fn flag_pattern(text: &str) -> Parsed<Pattern> {
     let Some(source) = between_slashes(text) else {
-        return Err(ParseError::new(0..text.len(), "the regular expression is not closed")
-            .help("end it with `/`"));
+        return Err(
+            ParseError::new(0..text.len(), "the regular expression is not closed").help("end it with `/`")
+        );
     };
     Pattern::new(source).map_err(|message| ParseError::new(0..text.len(), message))
 }
@@ -154,8 +156,11 @@ impl<'t> Parser<'t> {
         let rest = self.rest();
         for (spelling, word) in [("&&", "and"), ("||", "or"), ("&", "and"), ("|", "or"), (",", "and")] {
             if rest.starts_with(spelling) {
-                return ParseError::new(self.at..self.at + spelling.len(), format!("`{spelling}` is no operator"))
-                    .help(format!("write `{word}`"));
+                return ParseError::new(
+                    self.at..self.at + spelling.len(),
+                    format!("`{spelling}` is no operator"),
+                )
+                .help(format!("write `{word}`"));
             }
         }
         let length = scan::word(rest).max(self.peek().map_or(0, char::len_utf8));
@@ -218,7 +223,8 @@ impl<'t> Parser<'t> {
             Some(')') => return Err(self.error_here("a term is missing before this `)`")),
             Some('/') => return self.class_pattern(),
             Some('\'' | '"') => {
-                return Err(self.error_here("a term cannot begin with a quote")
+                return Err(self
+                    .error_here("a term cannot begin with a quote")
                     .help("only values and arguments are quoted: `fact = \"a value\"`"));
             }
             Some('&' | '|') => return Err(self.side_by_side()),
@@ -287,17 +293,19 @@ impl<'t> Parser<'t> {
         let (text, span) = self.take(length);
         let pattern = self.pattern(text.get(1..length - 1).unwrap_or_default(), span.clone())?;
         match self.peek() {
-            Some(c) if !is_blank(c) && c != ')' => {
-                Err(self.error_here("a regular expression alone is matched against classes")
-                    .help("a comparison begins with the name of a fact: `fact = /regex/`"))
-            }
+            Some(c) if !is_blank(c) && c != ')' => Err(self
+                .error_here("a regular expression alone is matched against classes")
+                .help("a comparison begins with the name of a fact: `fact = /regex/`")),
             _ => Ok(Term::ClassMatches(pattern)),
         }
     }
 
     fn data(&mut self, function: &str, start: usize) -> Parsed<Term> {
         if !function.chars().all(is_word_char) {
-            return Err(ParseError::new(start..self.at, format!("`{function}` is no name of a data function")));
+            return Err(ParseError::new(
+                start..self.at,
+                format!("`{function}` is no name of a data function"),
+            ));
         }
         let (_, opening) = self.take(1);
         self.skip_blanks();
@@ -313,7 +321,8 @@ impl<'t> Parser<'t> {
                 return Err(self.error_here("a data function takes one argument"));
             }
             Some(_) => {
-                return Err(self.error_here("the argument of a data function is quoted")
+                return Err(self
+                    .error_here("the argument of a data function is quoted")
                     .help(format!("write `{function}('…')`")));
             }
         };
@@ -365,7 +374,8 @@ impl<'t> Parser<'t> {
                 let text = self.quoted()?;
                 let span = start..self.at;
                 if self.peek().is_some_and(|c| !is_blank(c) && c != ')') {
-                    return Err(self.error_here("text follows directly on the closing quote")
+                    return Err(self
+                        .error_here("text follows directly on the closing quote")
                         .help("quote the whole value; within \"…\" a quote is written \\\""));
                 }
                 return self.test(op, &text, span, false);
@@ -377,11 +387,14 @@ impl<'t> Parser<'t> {
         let is_regex = rest.get(..as_regex).is_some_and(|text| between_slashes(text).is_some());
         let length = if is_regex || op == Op::Matches { as_regex } else { scan::bare(rest) };
         let (text, span) = self.take(length);
-        if let Some(bad) = ["&&", "'", "\"", "`"].into_iter().filter_map(|bad| text.find(bad).zip(Some(bad))).min() {
+        if let Some(bad) =
+            ["&&", "'", "\"", "`"].into_iter().filter_map(|bad| text.find(bad).zip(Some(bad))).min()
+        {
             let place = start + bad.0..start + bad.0 + bad.1.len();
             return Err(match bad.1 {
                 "&&" => ParseError::new(place, "`&&` is no operator").help("write `and`, or quote the value"),
-                other => ParseError::new(place, format!("a bare value cannot hold {other}")).help("quote the value"),
+                other => ParseError::new(place, format!("a bare value cannot hold {other}"))
+                    .help("quote the value"),
             });
         }
         self.test(op, text, span, true)

@@ -94,7 +94,10 @@ impl Aggregate {
     /// # Errors
     /// When a value has no part in such a computation, the format does not fit, or the
     /// function is not known.
-    pub fn compute<'v>(&self, values: impl IntoIterator<Item = &'v Value>) -> Result<AggregateResult, AggregateError> {
+    pub fn compute<'v>(
+        &self,
+        values: impl IntoIterator<Item = &'v Value>,
+    ) -> Result<AggregateResult, AggregateError> {
         let values = values.into_iter().filter(|value| !value.is_null());
         let computed = match &self.function {
             AggregateFunction::Summary => self.summary(values),
@@ -114,13 +117,16 @@ impl Aggregate {
         let mut counts = Counts::default();
         for value in values {
             match value {
-                Value::Array(list) => list.iter().filter(|value| !value.is_null()).for_each(|v| counts.add(v)),
+                Value::Array(list) => {
+                    list.iter().filter(|value| !value.is_null()).for_each(|v| counts.add(v))
+                }
                 other => counts.add(other),
             }
         }
         let counts = counts.sorted();
         let width = counts.iter().map(|(value, _)| shown(value).chars().count()).max().unwrap_or(0);
-        let format = self.format.clone().unwrap_or_else(|| format!("%{}s = %s", width.min(format::MAX_WIDTH)));
+        let format =
+            self.format.clone().unwrap_or_else(|| format!("%{}s = %s", width.min(format::MAX_WIDTH)));
         lines(&format, counts)
     }
 

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn shows_numbers_and_text() {
-        let show = |format_text: &str, number: Number| format(format_text, &[Argument::Number(&number)]).unwrap();
+        let show =
+            |format_text: &str, number: Number| format(format_text, &[Argument::Number(&number)]).unwrap();
         let half = Number::from_f64(30.5).unwrap();
         assert_eq!(show("Total: %d", half.clone()), "Total: 30");
         assert_eq!(show("%f|%%", half.clone()), "30.500000|%");
@@ -132,7 +133,10 @@ mod tests {
         assert_eq!(show("%-6d|", Number::from(7)), "7     |");
         assert_eq!(show("%+i", Number::from(7)), "+7");
         assert_eq!(show("%s", half), "30.5");
-        assert_eq!(format("%5s = %.2s", &[Argument::Text("ab"), Argument::Text("xyz")]).unwrap(), "   ab = xy");
+        assert_eq!(
+            format("%5s = %.2s", &[Argument::Text("ab"), Argument::Text("xyz")]).unwrap(),
+            "   ab = xy"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value};
 
 use super::{
-    ActionSchema, Aggregate, AgentSchema, Display, Effect, InputSchema, MAX_ACTIONS, MAX_FIELDS, MAX_SCHEMA,
+    ActionSchema, AgentSchema, Aggregate, Display, Effect, InputSchema, MAX_ACTIONS, MAX_FIELDS, MAX_SCHEMA,
     OutputSchema, Provider, Validator, ValueType,
 };
 
@@ -123,7 +123,8 @@ impl Loader {
         let display = self.choice(&place, fields, "display", &DISPLAYS);
         let effect = self.choice(&place, fields, "effect", &EFFECTS);
         let inputs = self.fields(&place, fields, "input");
-        let inputs = inputs.into_iter().map(|(place, name, fields)| self.input(&place, name, fields)).collect();
+        let inputs =
+            inputs.into_iter().map(|(place, name, fields)| self.input(&place, name, fields)).collect();
         let outputs = self.fields(&place, fields, "output");
         let outputs: Vec<OutputSchema> =
             outputs.into_iter().map(|(place, name, fields)| self.output(&place, name, fields)).collect();
@@ -179,7 +180,12 @@ impl Loader {
         }
     }
 
-    fn aggregates(&mut self, place: &str, fields: &Map<String, Value>, outputs: &[OutputSchema]) -> Vec<Aggregate> {
+    fn aggregates(
+        &mut self,
+        place: &str,
+        fields: &Map<String, Value>,
+        outputs: &[OutputSchema],
+    ) -> Vec<Aggregate> {
         let place = format!("{place}.aggregate");
         let list = match fields.get("aggregate") {
             None | Some(Value::Null) => return Vec::new(),
@@ -196,7 +202,9 @@ impl Loader {
                 Ok(aggregate) if outputs.iter().any(|output| output.name == aggregate.output) => {
                     aggregates.push(aggregate);
                 }
-                Ok(aggregate) => self.fault(place, format!("`{}` is no output of the action", aggregate.output)),
+                Ok(aggregate) => {
+                    self.fault(place, format!("`{}` is no output of the action", aggregate.output))
+                }
                 Err(message) => self.fault(place, message),
             }
         }
@@ -297,7 +305,9 @@ impl Loader {
             Some(Some(seconds)) if seconds > 0.0 && seconds <= MAX_TIMEOUT => {
                 return Duration::from_secs_f64(seconds);
             }
-            Some(_) => self.fault("metadata.timeout", "must be a number of seconds, above 0 and at most a week"),
+            Some(_) => {
+                self.fault("metadata.timeout", "must be a number of seconds, above 0 and at most a week")
+            }
             None => self.fault("metadata.timeout", "is missing: a number of seconds"),
         }
         Duration::ZERO

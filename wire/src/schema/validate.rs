@@ -83,7 +83,9 @@ impl InputSchema {
     pub fn fault(&self, value: &Value) -> Option<ArgumentFault> {
         if !self.kind.accepts(value) {
             let article = self.kind.described();
-            return Some(self.faulty(FaultKind::Type, format!("must be {article}, not {}", described(value))));
+            return Some(
+                self.faulty(FaultKind::Type, format!("must be {article}, not {}", described(value))),
+            );
         }
         if self.kind == ValueType::List && !self.list.contains(value) {
             return Some(self.faulty(FaultKind::NotInList, format!("must be one of {}", self.choices())));
