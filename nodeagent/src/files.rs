@@ -128,9 +128,5 @@ pub(crate) fn list(folder: &Path, limit: usize) -> Result<Vec<PathBuf>, FileErro
 /// Creates a folder, and its parents, that only this user can enter.
 pub(crate) fn create_private_folder(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(FileError::io("create", path))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::io("create", path))
 }

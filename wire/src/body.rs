@@ -114,6 +114,8 @@ pub mod code {
     pub const CLOCK: &str = "clock";
     /// The audit cannot be written.
     pub const AUDIT: &str = "audit";
+    /// The node cannot record that the action begins, so it does not begin.
+    pub const STATE: &str = "state";
     /// The node's agent ended while the action ran.
     pub const INTERRUPTED: &str = "interrupted";
     /// The node could not read the call: its query, target or body.

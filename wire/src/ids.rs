@@ -242,6 +242,13 @@ macro_rules! id {
             pub fn new(now: Timestamp, random: &[u8; 10]) -> Self {
                 Self(uuid::Builder::from_unix_timestamp_millis(now.millis(), random).into_uuid())
             }
+
+            /// When it was made, by its maker's clock; none for an id that does not say.
+            pub fn made_at(&self) -> Option<Timestamp> {
+                let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+                let millis = seconds.checked_mul(1000)?.checked_add(u64::from(nanos / 1_000_000))?;
+                (self.0.get_version_num() == 7).then_some(Timestamp::from_millis(millis))
+            }
         }
 
         impl fmt::Display for $name {
@@ -355,5 +362,8 @@ mod tests {
         let late = MessageId::new(Timestamp::from_millis(2), &[0; 10]);
         assert!(early < late);
         assert_eq!(early.to_string().parse::<MessageId>().unwrap(), early);
+        let now = Timestamp::from_millis(1_795_371_600_123);
+        assert_eq!(MessageId::new(now, &[7; 10]).made_at(), Some(now));
+        assert_eq!("936da01f-9abd-4d9d-80c7-02af85c822a8".parse::<MessageId>().unwrap().made_at(), None);
     }
 }

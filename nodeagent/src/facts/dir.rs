@@ -46,7 +46,9 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Problem> {
     let parse: fn(&str) -> Result<Value, String> = match path.extension().and_then(|ext| ext.to_str()) {
         Some("json") => |text| serde_json::from_str(text).map_err(|e| e.to_string()),
         Some("yaml" | "yml") => |text| serde_saphyr::from_str(text).map_err(|e| e.to_string()),
-        Some("toml") => |text| toml::from_str(text).map_err(|e: toml::de::Error| e.to_string().trim_end().to_owned()),
+        Some("toml") => {
+            |text| toml::from_str(text).map_err(|e: toml::de::Error| e.to_string().trim_end().to_owned())
+        }
         Some("txt") => parse_text,
         _ => return Err(Problem::new(path, "is none of .json, .yaml, .yml, .toml, .txt")),
     };
@@ -60,7 +62,10 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, Problem> {
     };
     if let Some(name) = facts.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
         let shown: String = name.chars().take(40).collect();
-        return Err(Problem::new(path, format!("has a fact with an empty or too long name: `{}`", shown.escape_debug())));
+        return Err(Problem::new(
+            path,
+            format!("has a fact with an empty or too long name: `{}`", shown.escape_debug()),
+        ));
     }
     if facts.values().any(|value| !is_within(value, DEPTH)) {
         return Err(Problem::new(path, format!("is nested deeper than {DEPTH} levels")));

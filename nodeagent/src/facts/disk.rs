@@ -11,9 +11,8 @@ use super::units::{size, usage};
 const MOUNTS: usize = 128;
 
 /// Filesystems that a look at their size cannot hang on. A dead NFS server would stop the agent.
-const LOCAL: [&str; 12] = [
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "vfat", "f2fs", "jfs", "reiserfs",
-];
+const LOCAL: [&str; 12] =
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "vfat", "f2fs", "jfs", "reiserfs"];
 
 pub(super) fn add(root: &Root, facts: &mut Map<String, Value>) {
     if let Some(text) = root.text("/proc/filesystems") {

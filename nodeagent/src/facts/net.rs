@@ -34,7 +34,10 @@ pub(super) fn add(root: &Root, facts: &mut Map<String, Value>) {
         .filter(|name| interfaces.contains_key(name))
         .or_else(|| {
             let outside = |fields: &Map<String, Value>| fields.contains_key("ip");
-            interfaces.iter().find(|(name, fields)| *name != "lo" && outside(fields)).map(|(name, _)| name.clone())
+            interfaces
+                .iter()
+                .find(|(name, fields)| *name != "lo" && outside(fields))
+                .map(|(name, _)| name.clone())
         });
     if let Some((name, fields)) = primary.and_then(|name| interfaces.get_key_value(&name)) {
         networking.insert("primary".to_owned(), json!(name));
@@ -103,16 +106,18 @@ fn add_addresses<'a>(addresses: impl Iterator<Item = &'a Address>, fields: &mut 
     for address in addresses {
         match address.ip {
             IpAddr::V4(ip) => {
-                let mask = Ipv4Addr::from_bits(u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0));
+                let mask = Ipv4Addr::from_bits(
+                    u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0),
+                );
                 let network = Ipv4Addr::from_bits(ip.to_bits() & mask.to_bits());
                 bindings.push(json!({"address": ip, "netmask": mask, "network": network}));
             }
             IpAddr::V6(ip) => {
-                let mask =
-                    Ipv6Addr::from_bits(u128::MAX.checked_shl(128 - u32::from(address.prefix.min(128))).unwrap_or(0));
+                let mask = Ipv6Addr::from_bits(
+                    u128::MAX.checked_shl(128 - u32::from(address.prefix.min(128))).unwrap_or(0),
+                );
                 let network = Ipv6Addr::from_bits(ip.to_bits() & mask.to_bits());
-                let binding =
-                    json!({"address": ip, "netmask": mask, "network": network, "scope6": scope(address.scope)});
+                let binding = json!({"address": ip, "netmask": mask, "network": network, "scope6": scope(address.scope)});
                 // The address that the world can reach comes first.
                 if address.scope == 0 { bindings6.insert(0, binding) } else { bindings6.push(binding) }
             }
@@ -169,7 +174,10 @@ mod tests {
         let both = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(names("web1.example.com", "", ""), both("web1", "example.com"));
         assert_eq!(names("web1", "127.0.1.1 web1.lan web1 # me\n", ""), both("web1", "lan"));
-        assert_eq!(names("web1", "127.0.1.1 web1\n", "nameserver 1.1.1.1\nsearch corp.net x\n"), both("web1", "corp.net"));
+        assert_eq!(
+            names("web1", "127.0.1.1 web1\n", "nameserver 1.1.1.1\nsearch corp.net x\n"),
+            both("web1", "corp.net")
+        );
         assert_eq!(names("web1", "", ""), both("web1", ""));
     }
 

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn given_facts_get_their_legacy_names() {
         let set = given(json!({"os": {"family": "Debian"}, "a": 1}));
-        assert_eq!(Value::Object(set.facts), json!({"a": 1, "os": {"family": "Debian"}, "osfamily": "Debian"}));
+        assert_eq!(
+            Value::Object(set.facts),
+            json!({"a": 1, "os": {"family": "Debian"}, "osfamily": "Debian"})
+        );
     }
 
     #[test]
@@ -106,7 +109,8 @@ mod tests {
     #[test]
     fn folders_override_native_facts_and_aliases() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("a.json"), r#"{"os": {"family": "Mine"}, "osfamily": "Old"}"#).unwrap();
+        std::fs::write(folder.path().join("a.json"), r#"{"os": {"family": "Mine"}, "osfamily": "Old"}"#)
+            .unwrap();
         let set = FactSource::Native { dirs: vec![folder.path().to_owned()] }.read();
         assert_eq!(set.facts["os"]["family"], "Mine");
         assert_eq!(set.facts["osfamily"], "Old");

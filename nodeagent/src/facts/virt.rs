@@ -23,8 +23,14 @@ pub(super) fn add(root: &Root, facts: &mut Map<String, Value>) {
     };
     for (name, fields) in [
         ("bios", [("vendor", "bios_vendor"), ("version", "bios_version"), ("release_date", "bios_date")]),
-        ("board", [("manufacturer", "board_vendor"), ("product", "board_name"), ("asset_tag", "board_asset_tag")]),
-        ("product", [("name", "product_name"), ("serial_number", "product_serial"), ("uuid", "product_uuid")]),
+        (
+            "board",
+            [("manufacturer", "board_vendor"), ("product", "board_name"), ("asset_tag", "board_asset_tag")],
+        ),
+        (
+            "product",
+            [("name", "product_name"), ("serial_number", "product_serial"), ("uuid", "product_uuid")],
+        ),
     ] {
         if let Some(found) = group(&fields) {
             section.insert(name.to_owned(), found);
@@ -72,7 +78,8 @@ fn kind(root: &Root, dmi: &dyn Fn(&str) -> Option<String>) -> &'static str {
         }
     }
     let flags = root.text("/proc/cpuinfo").unwrap_or_default();
-    if flags.lines().any(|line| line.starts_with("flags") && line.split(' ').any(|flag| flag == "hypervisor")) {
+    if flags.lines().any(|line| line.starts_with("flags") && line.split(' ').any(|flag| flag == "hypervisor"))
+    {
         return "kvm";
     }
     "physical"
@@ -94,7 +101,8 @@ mod tests {
         assert_eq!(on(&[])["is_virtual"], false);
         assert_eq!(on(&[("/.dockerenv", "")])["virtual"], "docker");
         assert_eq!(on(&[("/proc/1/cgroup", "0::/lxc/web\n")])["virtual"], "lxc");
-        let facts = on(&[("/sys/class/dmi/id/sys_vendor", "QEMU\n"), ("/sys/class/dmi/id/product_serial", "\n")]);
+        let facts =
+            on(&[("/sys/class/dmi/id/sys_vendor", "QEMU\n"), ("/sys/class/dmi/id/product_serial", "\n")]);
         assert_eq!(facts["virtual"], "kvm");
         assert_eq!(facts["dmi"], json!({"manufacturer": "QEMU"}));
         assert_eq!(on(&[("/proc/cpuinfo", "flags\t\t: fpu hypervisor\n")])["virtual"], "kvm");

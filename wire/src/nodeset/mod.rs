@@ -4,12 +4,14 @@
 //! to thousands of named nodes must fit a header, in the target of a call; unfolding is
 //! therefore bounded by text, by names and by work.
 
+mod contains;
 mod fold;
 mod list;
 mod natural;
 mod portion;
 mod unfold;
 
+pub use contains::contains;
 pub use fold::fold;
 pub use list::{ListError, names_from_lines, names_from_results};
 pub use natural::{natural_order, sort_names};

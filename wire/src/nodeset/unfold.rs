@@ -31,9 +31,7 @@ fn fault<T>(span: Range<usize>, message: impl Into<String>) -> Result<T, NodeSet
 /// With the place, when the text is malformed, holds what no name holds, or unfolds to
 /// more than [`MAX_NAMES`].
 pub fn unfold(text: &str) -> Result<Vec<String>, NodeSetError> {
-    if text.len() > MAX_TEXT {
-        return fault(0..text.len(), format!("the node set is longer than {MAX_TEXT} bytes"));
-    }
+    bounded(text)?;
     let mut names = Vec::new();
     if text.trim().is_empty() {
         return Ok(names);
@@ -56,6 +54,13 @@ pub fn unfold(text: &str) -> Result<Vec<String>, NodeSetError> {
     Ok(names)
 }
 
+pub(super) fn bounded(text: &str) -> Result<(), NodeSetError> {
+    if text.len() > MAX_TEXT {
+        return fault(0..text.len(), format!("the node set is longer than {MAX_TEXT} bytes"));
+    }
+    Ok(())
+}
+
 fn combine(names: &mut Vec<String>, operator: char, mut other: Vec<String>) {
     if operator == ',' {
         names.append(&mut other);
@@ -72,7 +77,7 @@ fn combine(names: &mut Vec<String>, operator: char, mut other: Vec<String>) {
 }
 
 /// The elements outside brackets, each with the operator before it.
-fn elements(text: &str) -> Vec<(char, Range<usize>)> {
+pub(super) fn elements(text: &str) -> Vec<(char, Range<usize>)> {
     let (mut found, mut operator, mut start, mut inside) = (Vec::new(), ',', 0, false);
     for (at, c) in text.char_indices() {
         match c {
@@ -90,20 +95,20 @@ fn elements(text: &str) -> Vec<(char, Range<usize>)> {
 }
 
 /// One name with brackets.
-struct Element<'t> {
-    segments: Vec<Segment<'t>>,
+pub(super) struct Element<'t> {
+    pub(super) segments: Vec<Segment<'t>>,
 }
 
-enum Segment<'t> {
+pub(super) enum Segment<'t> {
     Text(&'t str),
     Numbers(Vec<Numbers>),
 }
 
-struct Numbers {
-    first: u64,
-    last: u64,
-    step: u64,
-    width: usize,
+pub(super) struct Numbers {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) step: u64,
+    pub(super) width: usize,
 }
 
 impl Numbers {
@@ -118,7 +123,7 @@ impl Numbers {
 }
 
 impl<'t> Element<'t> {
-    fn parse(text: &'t str, span: Range<usize>) -> Result<Self, NodeSetError> {
+    pub(super) fn parse(text: &'t str, span: Range<usize>) -> Result<Self, NodeSetError> {
         let whole = text.get(span.clone()).unwrap_or_default();
         let trimmed = whole.trim();
         if trimmed.is_empty() {
