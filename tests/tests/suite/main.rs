@@ -1,0 +1,3 @@
+//! The end-to-end tests, as one program.
+
+mod house;
