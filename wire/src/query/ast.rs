@@ -102,35 +102,22 @@ impl Order {
 
 impl Expr {
     /// Joins by `and`; nested conjunctions are flattened, so that the printed text,
-    /// which has no needless parentheses, parses to the same value.
+    /// which has no needless parentheses, parses to the same value. None of no parts.
     pub(crate) fn all(parts: Vec<Expr>) -> Option<Expr> {
-        Self::join(parts, Expr::All, |part| match part {
-            Expr::All(inner) => Ok(inner),
-            other => Err(other),
-        })
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            if let Expr::All(inner) = part { flat.extend(inner) } else { flat.push(part) }
+        }
+        if flat.len() < 2 { flat.pop() } else { Some(Expr::All(flat)) }
     }
 
     /// Joins by `or`, flattened likewise.
     pub(crate) fn any(parts: Vec<Expr>) -> Option<Expr> {
-        Self::join(parts, Expr::Any, |part| match part {
-            Expr::Any(inner) => Ok(inner),
-            other => Err(other),
-        })
-    }
-
-    fn join(
-        parts: Vec<Expr>,
-        make: fn(Vec<Expr>) -> Expr,
-        open: fn(Expr) -> Result<Vec<Expr>, Expr>,
-    ) -> Option<Expr> {
         let mut flat = Vec::with_capacity(parts.len());
         for part in parts {
-            match open(part) {
-                Ok(inner) => flat.extend(inner),
-                Err(single) => flat.push(single),
-            }
+            if let Expr::Any(inner) = part { flat.extend(inner) } else { flat.push(part) }
         }
-        if flat.len() < 2 { flat.pop() } else { Some(make(flat)) }
+        if flat.len() < 2 { flat.pop() } else { Some(Expr::Any(flat)) }
     }
 
     /// Visits every term, left to right.

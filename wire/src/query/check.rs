@@ -16,10 +16,13 @@ pub struct QueryFault {
     pub message: String,
 }
 
+/// Outputs of a data function with their types.
+pub type Outputs = Vec<(String, ValueType)>;
+
 impl Query {
     /// Checks the data functions: no backtick in an argument, and, as far as `outputs`
     /// knows the function, that the output exists and the value has its type.
-    pub fn check(&self, outputs: &dyn Fn(&str) -> Option<Vec<(String, ValueType)>>) -> Vec<QueryFault> {
+    pub fn check(&self, outputs: &dyn Fn(&str) -> Option<Outputs>) -> Vec<QueryFault> {
         let mut faults = Vec::new();
         for term in self.terms() {
             let Term::Data { call, field, test } = term else { continue };

@@ -22,9 +22,10 @@ mod parse;
 mod pattern;
 mod print;
 mod scan;
+mod value;
 
 pub use ast::{DataCall, Expr, Order, Query, Term, Test};
-pub use check::QueryFault;
+pub use check::{Outputs, QueryFault};
 pub use error::ParseError;
 pub use eval::{NodeView, Verdict};
 pub use facts::lookup_fact;

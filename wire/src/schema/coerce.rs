@@ -52,7 +52,7 @@ impl InputSchema {
             ValueType::Float => float(text),
             ValueType::Number => integer(text).or_else(|| float(text)),
             ValueType::Boolean => boolean(text),
-            ValueType::List => Some(self.from_list(text)),
+            ValueType::List => Some(self.choose(text)),
             ValueType::Array | ValueType::Hash => {
                 serde_json::from_str(text).ok().filter(|value| self.kind.accepts(value))
             }
@@ -69,10 +69,10 @@ impl InputSchema {
     }
 
     /// A list may hold other things than text; one that is written so is meant.
-    fn from_list(&self, text: &str) -> Value {
+    fn choose(&self, text: &str) -> Value {
         let meant = self.list.iter().find(|value| match value {
             Value::String(string) => string == text,
-            other => other.to_string() == text,
+            other => serde_json::from_str::<Value>(text).is_ok_and(|value| value == **other),
         });
         meant.cloned().unwrap_or_else(|| Value::String(text.to_owned()))
     }
