@@ -1,7 +1,30 @@
 //! The broker: the forwarding device between operators and nodes.
+//!
+//! It knows who speaks (by TLS), who may say what to whom (the gate's rules), and who is there (the roster). It holds
+//! no message key: it can read and forge nothing, and knows no queries, agents, actions or outcomes. It never reads
+//! the environment.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`config`], `identity` | `broker.toml`; who a certificate is, which collectives a node may hear |
+//! | `gate`, `connections`, `rules` | lets connections in, keeps the list of them, holds each to its rules |
+//! | `lanes` | the device: forwards calls and replies, answers probes and cards |
+//! | `roster`, `roster_store`, `keeper` | who is there: the state machine, its file, the task that owns both |
+//! | `control`, `ledger` | what the broker itself says; what it has counted |
+//! | `broker` | starts and stops all of it |
 
+mod broker;
 pub mod config;
+mod connections;
+mod control;
+mod gate;
 mod identity;
+mod keeper;
+mod lanes;
+mod ledger;
 mod roster;
+mod roster_store;
+mod rules;
 
+pub use broker::{Broker, BrokerConfig, CONNECTIONS, HANDSHAKES, RunningBroker, StartError};
 pub use identity::{Collectives, Roles};

@@ -1,0 +1,274 @@
+//! The open connections: who, since when, heard last when, and which of them holds a node's name.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use orch_link::tls::Channel;
+use orch_wire::ids::{NodeName, Party};
+use orch_wire::limits::HEARTBEAT;
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+
+use crate::roster::{ConnId, Lane};
+
+/// A node probes its lanes every [`HEARTBEAT`]; after three that did not come, its connection is dead.
+const SILENT: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
+/// A holder of a name that missed one heartbeat gives way to a newcomer: its machine was most likely cut off.
+const STALE: Duration = Duration::from_secs(HEARTBEAT.as_secs() + 5);
+/// How long a newcomer waits for the connection before it to end: a node that restarts comes back at once.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnId,
+    pub(crate) party: Party,
+    pub(crate) channel: Channel,
+    pub(crate) from: SocketAddr,
+    opened: Instant,
+    /// Seconds after `opened` at which the peer was heard last.
+    heard: AtomicU32,
+    why: OnceLock<&'static str>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Connection {
+    /// Notes that the peer has sent something.
+    pub(crate) fn heard(&self) {
+        let seconds = u32::try_from(self.opened.elapsed().as_secs()).unwrap_or(u32::MAX);
+        self.heard.store(seconds, Ordering::Relaxed);
+    }
+
+    fn silence(&self) -> Duration {
+        let heard = Duration::from_secs(u64::from(self.heard.load(Ordering::Relaxed)));
+        self.opened.elapsed().saturating_sub(heard)
+    }
+
+    /// Ends the connection; the word is what it is counted by.
+    fn close(&self, why: &'static str) {
+        let _ = self.why.set(why);
+        self.stop.cancel();
+    }
+
+    /// Why the broker ended it, if it did.
+    pub(crate) fn why_closed(&self) -> Option<&'static str> {
+        self.why.get().copied()
+    }
+
+    /// Cancelled when the connection must end.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// The name and lane that it holds, if it is a node's.
+    pub(crate) fn hold(&self) -> Option<(NodeName, Lane)> {
+        match (&self.party, self.channel) {
+            (Party::Node(node), Channel::Call) => Some((node.clone(), Lane::Call)),
+            (Party::Node(node), Channel::Reply) => Some((node.clone(), Lane::Reply)),
+            _ => None,
+        }
+    }
+}
+
+/// The name is held by another connection that is alive.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    pub(crate) node: NodeName,
+    /// Where the holder is.
+    pub(crate) holder: SocketAddr,
+}
+
+#[derive(Default)]
+struct Open {
+    by_id: HashMap<ConnId, Arc<Connection>>,
+    holders: HashMap<(NodeName, Lane), Arc<Connection>>,
+}
+
+/// All open connections.
+pub(crate) struct Connections {
+    next: AtomicU64,
+    open: Mutex<Open>,
+    handover: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { next: AtomicU64::new(0), open: Mutex::default(), handover: HANDOVER }
+    }
+}
+
+/// A connection in the list, for as long as this lives.
+pub(crate) struct Listed {
+    list: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+impl Listed {
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        let mut open = self.list.lock();
+        open.by_id.remove(&connection.id);
+        if let Some(hold) = connection.hold()
+            && open.holders.get(&hold).is_some_and(|holder| holder.id == connection.id)
+        {
+            open.holders.remove(&hold);
+        }
+        drop(open);
+        connection.ended.cancel();
+    }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // Nothing panics while it is held, and a list is worth having even then.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists a connection. A node's name on a lane is held by one connection: a second one waits a moment for the
+    /// first to end, takes the place of one that fell silent, and is refused otherwise.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        party: Party,
+        channel: Channel,
+        from: SocketAddr,
+        stop: CancellationToken,
+    ) -> Result<Listed, Claimed> {
+        let connection = Arc::new(Connection {
+            id: ConnId(self.next.fetch_add(1, Ordering::Relaxed)),
+            party,
+            channel,
+            from,
+            opened: Instant::now(),
+            heard: AtomicU32::new(0),
+            why: OnceLock::new(),
+            stop,
+            ended: CancellationToken::new(),
+        });
+        let deadline = tokio::time::Instant::now() + self.handover;
+        while let Err((node, holder)) = self.try_list(&connection) {
+            if timeout_at(deadline, holder.ended.cancelled()).await.is_err() {
+                return Err(Claimed { node, holder: holder.from });
+            }
+        }
+        Ok(Listed { list: Arc::clone(self), connection })
+    }
+
+    fn try_list(&self, connection: &Arc<Connection>) -> Result<(), (NodeName, Arc<Connection>)> {
+        let mut open = self.lock();
+        if let Some((node, lane)) = connection.hold() {
+            if let Some(holder) = open.holders.get(&(node.clone(), lane)) {
+                // A node speaks only on its reply connection.
+                let speaker = open.holders.get(&(node.clone(), Lane::Reply)).unwrap_or(holder);
+                if speaker.silence() >= STALE {
+                    holder.close("replaced");
+                }
+                return Err((node, Arc::clone(holder)));
+            }
+            open.holders.insert((node, lane), Arc::clone(connection));
+        }
+        open.by_id.insert(connection.id, Arc::clone(connection));
+        Ok(())
+    }
+
+    /// Closes the connections of nodes that fell silent. Called now and then: a timer per connection would cost more.
+    pub(crate) fn sweep(&self) {
+        let open = self.lock();
+        for ((node, lane), holder) in &open.holders {
+            if *lane == Lane::Reply && holder.silence() >= SILENT {
+                holder.close("silent");
+                if let Some(call) = open.holders.get(&(node.clone(), Lane::Call)) {
+                    call.close("silent");
+                }
+            }
+        }
+    }
+
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().by_id.len()
+    }
+
+    /// Names of the operators that are connected, in order and each once.
+    pub(crate) fn operators(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .lock()
+            .by_id
+            .values()
+            .filter_map(|connection| match &connection.party {
+                Party::Operator(name) => Some(name.to_string()),
+                _ => None,
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str) -> Party {
+        Party::Node(NodeName::new(name).unwrap())
+    }
+
+    fn address() -> SocketAddr {
+        ([127, 0, 0, 1], 1).into()
+    }
+
+    async fn open(list: &Arc<Connections>, name: &str, channel: Channel) -> Result<Listed, Claimed> {
+        list.open(node(name), channel, address(), CancellationToken::new()).await
+    }
+
+    #[tokio::test]
+    async fn a_name_is_held_once_per_lane() {
+        let handover = Duration::from_millis(30);
+        let list = Arc::new(Connections { handover, ..Connections::default() });
+        let call = open(&list, "web1", Channel::Call).await.ok().unwrap();
+        let reply = open(&list, "web1", Channel::Reply).await.ok().unwrap();
+        let other = open(&list, "web2", Channel::Call).await.ok().unwrap();
+        assert_eq!(list.count(), 3);
+        let begun = Instant::now();
+        assert_eq!(open(&list, "web1", Channel::Call).await.err().unwrap().node.as_str(), "web1");
+        assert!(begun.elapsed() >= handover);
+        assert!(!call.connection().stop().is_cancelled());
+        drop((call, reply, other));
+        assert_eq!(list.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_gets_the_name_when_the_holder_ends() {
+        let list = Arc::new(Connections::default());
+        let first = open(&list, "web1", Channel::Call).await.ok().unwrap();
+        let (second, ()) = tokio::join!(open(&list, "web1", Channel::Call), async {
+            // The newcomer is polled first, and waits by now.
+            tokio::task::yield_now().await;
+            drop(first);
+        });
+        let second = second.ok().unwrap();
+        assert_eq!(list.count(), 1);
+        assert_eq!(second.connection().id, ConnId(1));
+    }
+
+    #[tokio::test]
+    async fn operators_may_come_as_often_as_they_like() {
+        let list = Arc::new(Connections::default());
+        let operator = || "orch://operator/alice".parse().unwrap();
+        let open = || list.open(operator(), Channel::Call, address(), CancellationToken::new());
+        let both = (open().await.ok().unwrap(), open().await.ok().unwrap());
+        assert_eq!(list.operators(), ["alice"]);
+        drop(both);
+        assert!(list.operators().is_empty());
+    }
+}

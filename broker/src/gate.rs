@@ -1,0 +1,248 @@
+//! The gate: takes connections, learns who is there, and joins each to its lane under its rules.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use orch_link::backoff::Backoff;
+use orch_link::dial::settle;
+use orch_link::entropy;
+use orch_link::relay::{Overflow, RelayEnd, RelaySettings, relay};
+use orch_link::tls::{Acceptor, Admitted, Channel, ServerStream};
+use orch_link::zmtp::Traffic;
+use orch_wire::control::Closing;
+use orch_wire::ids::Party;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::{Claimed, Listed};
+use crate::control::{self, Sources};
+use crate::identity::{Collectives, Roles};
+use crate::keeper::Event;
+use crate::lanes::LaneSockets;
+use crate::rules::{Inspector, Rules};
+
+/// A handshake that is not done in this time is given up.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Tries to join a lane whose socket has a full backlog, as when a fleet comes at once, and the time between them.
+const JOIN_TRIES: u32 = 200;
+const JOIN_EVERY: Duration = Duration::from_millis(10);
+
+/// What every connection needs.
+pub(crate) struct Gate {
+    pub(crate) acceptor: Acceptor,
+    pub(crate) roles: Roles,
+    pub(crate) collectives: Arc<Collectives>,
+    pub(crate) sockets: LaneSockets,
+    pub(crate) sources: Sources,
+    /// Room for connections of known parties.
+    pub(crate) room: Arc<Semaphore>,
+    /// Room for handshakes; apart, so that strangers cannot take the room of the fleet.
+    pub(crate) handshakes: Arc<Semaphore>,
+    /// Cancelled when connections must end.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A connection that ends before or after it is known whose it is: what is told of it.
+struct Ending {
+    from: SocketAddr,
+    opened: Instant,
+    party: Option<Party>,
+    channel: Option<Channel>,
+}
+
+impl Gate {
+    /// Accepts until `closing` is cancelled; the connections that are open then.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        closing: CancellationToken,
+    ) -> JoinSet<()> {
+        let mut open = JoinSet::new();
+        let mut backoff = Backoff::default();
+        loop {
+            let accepted = tokio::select! {
+                () = closing.cancelled() => return open,
+                Some(_) = open.join_next() => continue,
+                accepted = self.accept(&listener) => accepted,
+            };
+            match accepted {
+                Ok((tcp, from, permit)) => {
+                    backoff.reset();
+                    open.spawn(Arc::clone(&self).serve(tcp, from, permit));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: those of ended connections come back.
+                    tracing::error!("cannot accept a connection: {error}");
+                    tokio::select! {
+                        () = closing.cancelled() => return open,
+                        () = sleep(backoff.next_delay()) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for room before it takes a connection, so that a crowd waits in the kernel.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.handshakes).acquire_owned().await.map_err(io::Error::other)?;
+        let (tcp, from) = listener.accept().await?;
+        Ok((tcp, from, permit))
+    }
+
+    async fn serve(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, handshake: OwnedSemaphorePermit) {
+        let mut ending = Ending { from, opened: Instant::now(), party: None, channel: None };
+        let admitted = Box::pin(self.admit(tcp)).await;
+        drop(handshake);
+        let end = match admitted {
+            Ok(admitted) => self.admitted(admitted, &mut ending).await,
+            Err(end) => end,
+        };
+        self.record(ending, end);
+    }
+
+    async fn admit(&self, tcp: TcpStream) -> Result<Admitted, RelayEnd> {
+        settle(&tcp).map_err(|e| end("io", e.to_string()))?;
+        match timeout(HANDSHAKE, self.acceptor.accept(tcp)).await {
+            Ok(Ok(admitted)) => Ok(admitted),
+            Ok(Err(error)) => Err(end(error.reason(), error.to_string())),
+            Err(_) => Err(end("handshake_timeout", "")),
+        }
+    }
+
+    async fn admitted(&self, admitted: Admitted, ending: &mut Ending) -> RelayEnd {
+        let Admitted { stream, channel, certificate, names } = admitted;
+        ending.channel = Some(channel);
+        let party = match self.roles.party(&names.uris, names.common_name.as_deref()) {
+            Ok(party) => party,
+            Err(reason) => return end(reason, names.common_name.unwrap_or_default()),
+        };
+        ending.party = Some(party.clone());
+        let plan = match (&party, channel) {
+            (Party::Operator(_), Channel::Control) => None,
+            (Party::Operator(name), Channel::Call) => {
+                Some(Plan::publish(Rules::operator_call(name.clone(), &certificate), &self.sockets.call_in))
+            }
+            (Party::Operator(_), Channel::Reply) => {
+                Some(Plan::listen(Rules::operator_reply(&certificate), &self.sockets.reply_out))
+            }
+            (Party::Node(name), Channel::Call) => {
+                let rules = Rules::node_call(name.clone(), Arc::clone(&self.collectives));
+                Some(Plan::listen(rules, &self.sockets.call_out))
+            }
+            (Party::Node(name), Channel::Reply) => {
+                Some(Plan::publish(Rules::node_reply(name.clone()), &self.sockets.reply_in))
+            }
+            (Party::Node(_) | Party::Broker(_), _) => return end("wrong_role", ""),
+        };
+        drop(certificate);
+        let Ok(_room) = Arc::clone(&self.room).try_acquire_owned() else {
+            return end("too_many_connections", "limits.connections is reached");
+        };
+        let stop = self.stop.child_token();
+        let listed = match self.sources.connections.open(party, channel, ending.from, stop).await {
+            Ok(listed) => listed,
+            Err(Claimed { node, holder }) => {
+                self.sources.ledger.claimed(entropy::now(), node, ending.from.to_string());
+                return end("claimed", format!("a connection from {holder} has this name"));
+            }
+        };
+        tracing::debug!(party = %listed.connection().party, %channel, from = %ending.from, "connected");
+        let result = match plan {
+            None => end(control::serve(stream, &self.sources, listed.connection().stop()).await, ""),
+            Some(plan) => self.join(stream, plan, &listed).await,
+        };
+        match listed.connection().why_closed() {
+            Some(why) => end(why, ""),
+            None => result,
+        }
+    }
+
+    /// Joins a connection to its lane until it ends.
+    async fn join(&self, stream: ServerStream, plan: Plan<'_>, listed: &Listed) -> RelayEnd {
+        let connection = listed.connection();
+        let local = match join_lane(plan.socket).await {
+            Ok(local) => local,
+            Err(error) => {
+                tracing::error!("cannot join a lane: {error}");
+                return end("local", error.to_string());
+            }
+        };
+        let keeper = &self.sources.keeper;
+        let node = connection.hold();
+        if let Some((node, lane)) = node.clone() {
+            keeper.tell(Event::Connected { node, lane, conn: connection.id }).await;
+        }
+        let inspector =
+            Inspector { rules: plan.rules, connection: Arc::clone(connection), keeper: keeper.clone() };
+        let settings = RelaySettings { from_peer: plan.from_peer, overflow: Overflow::Close };
+        let result = relay(stream, local, settings, inspector, connection.stop().clone()).await;
+        // Before the name is free again: a successor's connection must come after this end.
+        if node.is_some() {
+            keeper.tell(Event::Disconnected { conn: connection.id }).await;
+        }
+        result
+    }
+
+    fn record(&self, ending: Ending, end: RelayEnd) {
+        let Ending { from, opened, party, channel } = ending;
+        let party = party.map(|party| party.to_string()).unwrap_or_default();
+        let channel = channel.map(|channel| channel.to_string()).unwrap_or_default();
+        match end.reason {
+            "closed" | "stopped" => tracing::debug!(party, channel, %from, "{}", end.reason),
+            reason => tracing::warn!(party, channel, %from, detail = end.detail, "{reason}"),
+        }
+        let closing = Closing {
+            at: entropy::now(),
+            party,
+            from: from.to_string(),
+            channel,
+            reason: end.reason.to_owned(),
+            open: opened.elapsed().into(),
+        };
+        self.sources.ledger.closed(end.reason, closing);
+    }
+}
+
+/// How a connection is joined to a lane.
+struct Plan<'a> {
+    rules: Rules,
+    socket: &'a Path,
+    from_peer: Traffic,
+}
+
+impl<'a> Plan<'a> {
+    fn publish(rules: Rules, socket: &'a Path) -> Self {
+        Self { rules, socket, from_peer: Traffic::Messages }
+    }
+
+    fn listen(rules: Rules, socket: &'a Path) -> Self {
+        Self { rules, socket, from_peer: Traffic::Subscriptions }
+    }
+}
+
+fn end(reason: &'static str, detail: impl Into<String>) -> RelayEnd {
+    RelayEnd { reason, detail: detail.into() }
+}
+
+async fn join_lane(socket: &Path) -> io::Result<UnixStream> {
+    let mut tries = 0;
+    loop {
+        match UnixStream::connect(socket).await {
+            // A full backlog of a Unix socket is an error at once, not a wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < JOIN_TRIES => {
+                tries += 1;
+                sleep(JOIN_EVERY).await;
+            }
+            result => return result,
+        }
+    }
+}
