@@ -12,10 +12,25 @@
 //! | `card`, `stats` | what it says of itself |
 //! | `config`, `service` | how it is configured, started and stopped |
 
+mod act;
+mod agents;
+mod card;
 mod classes;
+mod dispatch;
 mod facts;
 mod files;
+mod intake;
+mod json;
 mod problem;
+mod refresh;
+mod service;
+mod spool;
+mod started;
+mod stats;
+mod work;
 
+pub use agents::Registry;
 pub use facts::{FactSet, FactSource};
+pub use files::FileError;
 pub use problem::Problem;
+pub use service::{AgentSource, Limits, NodeConfig, NodeService, RunningNode, StartError};

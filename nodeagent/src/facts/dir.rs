@@ -5,14 +5,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::files;
+use crate::json::{DEPTH, is_within};
 use crate::problem::Problem;
 
 /// Most files in one folder.
 const FILES: usize = 256;
 /// Longest file.
 const FILE_BYTES: usize = 512 * 1024;
-/// Deepest nesting: leaves room for the envelope around it below the codec's limit.
-const DEPTH: usize = 32;
 /// Longest name of a fact.
 const NAME_BYTES: usize = 256;
 
@@ -87,15 +86,6 @@ fn parse_text(text: &str) -> Result<Value, String> {
         facts.insert(name.trim().to_owned(), Value::String(value.trim().to_owned()));
     }
     Ok(Value::Object(facts))
-}
-
-fn is_within(value: &Value, depth: usize) -> bool {
-    let Some(below) = depth.checked_sub(1) else { return false };
-    match value {
-        Value::Array(list) => list.iter().all(|value| is_within(value, below)),
-        Value::Object(map) => map.values().all(|value| is_within(value, below)),
-        _ => true,
-    }
 }
 
 #[cfg(test)]

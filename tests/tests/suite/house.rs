@@ -69,7 +69,19 @@ const MEMBERS: [&str; 5] = ["wire/src", "link/src", "broker/src", "nodeagent/src
 
 #[test]
 fn wire_is_pure() {
-    let impure = ["tokio", "TcpStream", "TcpListener", "UdpSocket", "UnixStream", "std::fs", "std::env", "std::process", "SystemTime", "Instant::now", "getrandom"];
+    let impure = [
+        "tokio",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "UnixStream",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "SystemTime",
+        "Instant::now",
+        "getrandom",
+    ];
     assert_eq!(offenders("wire/src", &impure, |_| false), NONE);
     let known = dependencies("wire");
     for stranger in ["tokio", "rustls", "zeromq", "clap", "getrandom", "rand"] {
@@ -101,7 +113,10 @@ fn the_programs_do_not_know_each_other() {
         }
     }
     for member in ["wire", "link", "broker", "nodeagent", "runner"] {
-        assert!(!dependencies(member).iter().any(|name| name == "orch-tests"), "{member} depends on the tests");
+        assert!(
+            !dependencies(member).iter().any(|name| name == "orch-tests"),
+            "{member} depends on the tests"
+        );
     }
     let lab = |file: &str| file == "runner/src/lab.rs" || file.starts_with("runner/src/lab/");
     assert_eq!(offenders("runner/src", &["orch_broker", "orch_nodeagent"], lab), NONE);
@@ -109,14 +124,19 @@ fn the_programs_do_not_know_each_other() {
 
 #[test]
 fn inside_the_runner_knowledge_flows_one_way() {
-    assert_eq!(offenders("runner/src/client", &["rhai", "crate::script", "crate::cli", "crate::report"], |_| false), NONE);
+    assert_eq!(
+        offenders("runner/src/client", &["rhai", "crate::script", "crate::cli", "crate::report"], |_| false),
+        NONE
+    );
     assert_eq!(offenders("runner/src/report", &["rhai", "crate::script", "crate::cli"], |_| false), NONE);
     assert_eq!(offenders("runner/src/script", &["tokio::net", "orch_link", "crate::cli"], |_| false), NONE);
 }
 
 #[test]
 fn only_the_edges_read_the_environment() {
-    let edge = |file: &str| file.ends_with("/main.rs") || file.contains("/config") || file.starts_with("runner/src/cli");
+    let edge = |file: &str| {
+        file.ends_with("/main.rs") || file.contains("/config") || file.starts_with("runner/src/cli")
+    };
     for member in MEMBERS {
         assert_eq!(offenders(member, &["std::env", "env::var"], edge), NONE);
     }

@@ -1,0 +1,142 @@
+//! Finding external agents: `NAME.json` or `NAME.toml` with an executable `NAME` beside it, in a folder or in a folder
+//! `NAME` of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use orch_wire::ids::AgentName;
+use orch_wire::schema::{AgentSchema, MAX_SCHEMA};
+
+use super::registry::{Agent, Kind};
+use crate::files::{self, FileError};
+use crate::problem::Problem;
+
+/// Most entries of an agents folder.
+const ENTRIES: usize = 1024;
+
+type Found = Result<(Agent, PathBuf), Problem>;
+
+/// All agents of a folder; none where it is missing.
+pub(super) fn folder(folder: &Path) -> Vec<Found> {
+    let mut found = Vec::new();
+    if let Err(error) = scan(folder, true, &mut found) {
+        found.push(Err(error.into()));
+    }
+    found
+}
+
+fn scan(folder: &Path, is_top: bool, found: &mut Vec<Found>) -> Result<(), FileError> {
+    let metadata = match fs::metadata(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(FileError::io("inspect", folder))?,
+    };
+    files::refuse_if_others_write(folder, &metadata)?;
+    for path in files::list(folder, ENTRIES)? {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        if is_top && path.is_dir() {
+            if let Err(error) = scan(&path, false, found) {
+                found.push(Err(error.into()));
+            }
+            continue;
+        }
+        let is_own = is_top || folder.file_name() == path.file_stem();
+        if is_own && matches!(path.extension().and_then(|ext| ext.to_str()), Some("json" | "toml")) {
+            found.push(agent(&path).map(|agent| (agent, path)));
+        }
+    }
+    Ok(())
+}
+
+fn agent(path: &Path) -> Result<Agent, Problem> {
+    let (file, metadata) = files::open(path)?;
+    files::refuse_if_others_write(path, &metadata)?;
+    let bytes = files::read_from(&file, path, MAX_SCHEMA)?;
+    let text = String::from_utf8(bytes).map_err(|_| Problem::new(path, "is not UTF-8 text"))?;
+    let is_toml = path.extension().is_some_and(|ext| ext == "toml");
+    let schema = if is_toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
+    let schema = schema.map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Problem::new(path, lines.join("; "))
+    })?;
+    let name = AgentName::new(&schema.name).map_err(|error| Problem::new(path, error.to_string()))?;
+    if path.file_stem().is_none_or(|stem| stem != schema.name.as_str()) {
+        return Err(Problem::new(path, format!("describes an agent of another name, `{name}`")));
+    }
+    let executable = path.with_file_name(name.as_str());
+    check_executable(&executable)?;
+    Ok(Agent::new(name, schema, Kind::External { executable }))
+}
+
+/// Whether a program may be run: a regular file, executable, and nobody else's.
+pub(super) fn check_executable(path: &Path) -> Result<(), FileError> {
+    let metadata = fs::metadata(path).map_err(FileError::io("run", path))?;
+    if !metadata.is_file() {
+        return Err(FileError::refused(path, "is not a regular file"));
+    }
+    files::refuse_if_others_write(path, &metadata)?;
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(FileError::refused(path, "is not executable"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Registry;
+
+    const SCHEMA: &str = r#"{"metadata": {"name": "NAME", "description": "d", "author": "a", "license": "l",
+        "version": "1", "url": "u", "timeout": 5},
+        "actions": [{"action": "run", "description": "r", "input": {}, "output": {}}]}"#;
+
+    fn write(path: &Path, text: &str, mode: u32) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn install(folder: &Path, name: &str, schema_mode: u32, mode: u32) {
+        write(&folder.join(format!("{name}.json")), &SCHEMA.replace("NAME", name), schema_mode);
+        write(&folder.join(name), "#!/bin/sh\n", mode);
+    }
+
+    #[test]
+    fn agents_are_found_and_bad_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        install(at, "good", 0o644, 0o755);
+        install(&at.join("own"), "own", 0o600, 0o700);
+        install(at, "loose_schema", 0o666, 0o755);
+        install(at, "loose_program", 0o644, 0o775);
+        install(at, "inert", 0o644, 0o644);
+        install(at, "node", 0o644, 0o755);
+        write(&at.join("absent.json"), &SCHEMA.replace("NAME", "absent"), 0o644);
+        write(&at.join("other.json"), &SCHEMA.replace("NAME", "good"), 0o644);
+        write(&at.join("broken.json"), "{", 0o644);
+        write(&at.join("README.md"), "read me", 0o644);
+        let registry = Registry::load(&[at.to_owned(), at.join("none")]);
+        assert_eq!(registry.names(), ["good", "node", "own"]);
+        let mut named: Vec<String> = registry
+            .problems()
+            .iter()
+            .map(|problem| problem.path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        named.sort();
+        assert_eq!(named, ["absent", "broken", "inert", "loose_program", "loose_schema", "node", "other"]);
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("agents");
+        install(&at, "good", 0o644, 0o755);
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o777)).unwrap();
+        let registry = Registry::load(&[at]);
+        assert_eq!(registry.names(), ["node"]);
+        assert_eq!(registry.problems().len(), 1);
+    }
+}

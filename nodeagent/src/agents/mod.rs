@@ -1,0 +1,12 @@
+//! The agents of the node: the built-in ones, external ones, and the registry of both.
+
+mod external;
+mod load;
+mod node;
+mod process;
+mod registry;
+mod reply;
+
+pub(crate) use node::NodeInfo;
+pub use registry::Registry;
+pub(crate) use registry::{Agent, Job};

@@ -1,0 +1,191 @@
+//! Runs a program in a process group of its own, within limits; when it must end, the whole group ends.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use orch_wire::limits::OUTPUT_BYTES;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// Of each output stream the last so many bytes are kept: programs put the reason at the end.
+const KEPT_BYTES: usize = 16 * 1024;
+/// Time between the request to end and the end by force. Short: the runner waits five seconds beyond the time limit.
+const TERM_GRACE: Duration = Duration::from_secs(1);
+/// Time that output may still come after the program ended: children that go on may hold the streams open.
+const DRAIN: Duration = Duration::from_millis(200);
+/// Tries to start a program whose file is open for writing: someone is just installing it.
+const BUSY_TRIES: u32 = 20;
+
+/// What to run, and within which limits.
+pub(super) struct Spec<'a> {
+    pub(super) program: &'a Path,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(&'static str, OsString)>,
+    pub(super) folder: &'a Path,
+    pub(super) timeout: Duration,
+    /// Bytes of private memory of each process, where limited.
+    pub(super) memory: Option<u64>,
+    pub(super) stop: &'a CancellationToken,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Exited(ExitStatus),
+    /// Killed over its time limit.
+    TimedOut,
+    /// Killed on request.
+    Stopped,
+    /// Killed for writing more output than allowed.
+    Flooded,
+}
+
+/// A program that has ended.
+pub(super) struct Ran {
+    pub(super) end: End,
+    /// The ends of its outputs.
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Kills the group when dropped armed: an action whose task is aborted must not leave its processes behind.
+struct Group {
+    leader: Option<Pid>,
+}
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if let Some(leader) = self.leader {
+            // It fails only when the group has ended.
+            let _ = kill_process_group(leader, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// One output stream: its end is kept, all of it counted.
+struct Stream<R> {
+    from: Option<R>,
+    kept: Vec<u8>,
+    total: usize,
+}
+
+impl<R: AsyncRead + Unpin> Stream<R> {
+    fn new(from: Option<R>) -> Self {
+        Self { from, kept: Vec::new(), total: 0 }
+    }
+
+    /// Takes what there is; waits for ever at the end of the stream.
+    async fn take(&mut self) {
+        let Some(from) = &mut self.from else { return std::future::pending().await };
+        let mut piece = [0; 4096];
+        match from.read(&mut piece).await {
+            Ok(0) | Err(_) => self.from = None,
+            Ok(length) => {
+                self.kept.extend_from_slice(piece.get(..length).unwrap_or_default());
+                let over = self.kept.len().saturating_sub(KEPT_BYTES);
+                self.kept.drain(..over);
+                self.total = self.total.saturating_add(length);
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.from.is_some()
+    }
+}
+
+/// Runs a program to its end, or to a limit.
+pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
+    let mut child = spawn(&spec).await?;
+    let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let mut group = Group { leader };
+    if let (Some(limit), Some(leader)) = (spec.memory, leader) {
+        let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Some(leader), Resource::Data, limits)?;
+    }
+    let mut stdout = Stream::new(child.stdout.take());
+    let mut stderr = Stream::new(child.stderr.take());
+    let deadline = Instant::now().checked_add(spec.timeout).unwrap_or_else(Instant::now);
+    let end = loop {
+        tokio::select! {
+            status = child.wait() => break End::Exited(status?),
+            () = stdout.take() => {}
+            () = stderr.take() => {}
+            () = sleep_until(deadline) => break End::TimedOut,
+            () = spec.stop.cancelled() => break End::Stopped,
+        }
+        if stdout.total.saturating_add(stderr.total) > OUTPUT_BYTES {
+            break End::Flooded;
+        }
+    };
+    if let End::Exited(_) = end {
+        // What it left running, such as a service that it started, goes on.
+        group.leader = None;
+        drain(&mut stdout, &mut stderr, DRAIN).await;
+    } else {
+        group.signal(Signal::TERM);
+        drain(&mut stdout, &mut stderr, TERM_GRACE).await;
+        // The leader has not been waited for, so its id, which is the group's, can be nobody else's yet.
+        group.signal(Signal::KILL);
+        child.wait().await?;
+        group.leader = None;
+    }
+    Ok(Ran { end, stdout: stdout.kept, stderr: stderr.kept })
+}
+
+/// Reads until both streams end, for so long at most.
+async fn drain<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(
+    stdout: &mut Stream<R>,
+    stderr: &mut Stream<S>,
+    limit: Duration,
+) {
+    let until = Instant::now() + limit;
+    while stdout.is_open() || stderr.is_open() {
+        let step = async {
+            tokio::select! {
+                () = stdout.take() => {}
+                () = stderr.take() => {}
+            }
+        };
+        if timeout_at(until, step).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn spawn(spec: &Spec<'_>) -> io::Result<Child> {
+    let mut command = Command::new(spec.program);
+    command
+        .args(&spec.args)
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(spec.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut tries = 0;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                tries += 1;
+                sleep(Duration::from_millis(10)).await;
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! The one task that owns the node's state. Actions run beside it and report to it; it waits for nothing but events.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use orch_link::{LinkEvent, LinkHandle, entropy};
+use orch_wire::body::{Answer, Ending, code};
+use orch_wire::codec;
+use orch_wire::envelope::{self, EnvelopeError, Frames};
+use orch_wire::header::{Header, Kind, ReplyHeader};
+use orch_wire::ids::{CallId, Party};
+use orch_wire::keys::Keys;
+use orch_wire::limits::{BODY_BYTES, CARD_INTERVAL, PROTOCOL, TIME_TO_LIVE};
+use orch_wire::query::NodeView;
+use orch_wire::topic::Topic;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::act::act;
+use crate::agents::{Job, NodeInfo};
+use crate::card::{self, CardBoard};
+use crate::intake::{Intake, Step, View};
+use crate::refresh::{Snapshot, Sources};
+use crate::started::Started;
+use crate::work::{Reply, Work};
+
+/// An action that takes longer is answered with `accepted` first.
+const MOMENT: Duration = Duration::from_millis(200);
+/// Time for killed actions to be gone at shutdown.
+const KILLING: Duration = Duration::from_secs(3);
+
+/// What the owner of a node can ask of it.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Read facts, classes and agents again.
+    Refresh,
+}
+
+/// Everything that the task owns at its start.
+pub(crate) struct Parts {
+    pub(crate) intake: Intake,
+    pub(crate) started: Started,
+    pub(crate) info: NodeInfo,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) board: Arc<CardBoard>,
+    pub(crate) boot_id: Arc<str>,
+    pub(crate) keys: Keys,
+    pub(crate) link: LinkHandle,
+    pub(crate) events: mpsc::Receiver<LinkEvent>,
+    pub(crate) inbox: mpsc::Receiver<Command>,
+    pub(crate) up: watch::Sender<bool>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) refresh: Duration,
+    pub(crate) shared_machine: bool,
+}
+
+/// Something to do later.
+enum Alarm {
+    Accept(CallId),
+    Send(Box<Reply>),
+    Card,
+    Refresh,
+}
+
+pub(crate) struct Dispatcher {
+    intake: Intake,
+    started: Arc<Mutex<Started>>,
+    info: NodeInfo,
+    /// The names in the info, as queries want them.
+    agents: Vec<String>,
+    collectives: Vec<String>,
+    sources: Arc<Sources>,
+    board: Arc<CardBoard>,
+    boot_id: Arc<str>,
+    keys: Keys,
+    link: LinkHandle,
+    outgoing: mpsc::Sender<Frames>,
+    events: mpsc::Receiver<LinkEvent>,
+    inbox: mpsc::Receiver<Command>,
+    up: watch::Sender<bool>,
+    stop: CancellationToken,
+    refresh: Duration,
+    shared_machine: bool,
+    actions: JoinSet<Answer>,
+    calls: HashMap<Id, CallId>,
+    stops: HashMap<CallId, CancellationToken>,
+    queue: VecDeque<Box<Work>>,
+    alarms: BTreeMap<(Instant, u64), Alarm>,
+    alarm_number: u64,
+    reading: Option<JoinHandle<Snapshot>>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let outgoing = parts.link.sender();
+        Self {
+            intake: parts.intake,
+            started: Arc::new(Mutex::new(parts.started)),
+            agents: parts.info.registry.names(),
+            collectives: parts.info.collectives.iter().map(ToString::to_string).collect(),
+            info: parts.info,
+            sources: parts.sources,
+            board: parts.board,
+            boot_id: parts.boot_id,
+            keys: parts.keys,
+            link: parts.link,
+            outgoing,
+            events: parts.events,
+            inbox: parts.inbox,
+            up: parts.up,
+            stop: parts.stop,
+            refresh: parts.refresh,
+            shared_machine: parts.shared_machine,
+            actions: JoinSet::new(),
+            calls: HashMap::new(),
+            stops: HashMap::new(),
+            queue: VecDeque::new(),
+            alarms: BTreeMap::new(),
+            alarm_number: 0,
+            reading: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        self.report_problems();
+        self.set_card_alarm();
+        self.set_refresh_alarm();
+        let stop = self.stop.clone();
+        loop {
+            let alarm = self.next_alarm();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                event = self.events.recv() => match event {
+                    Some(event) => self.link_event(event),
+                    None => break,
+                },
+                Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.ring(),
+                Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
+                snapshot = joined(&mut self.reading), if self.reading.is_some() => self.take(snapshot),
+            }
+        }
+        self.shut_down().await;
+    }
+
+    fn link_event(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Message(frames) => self.message(&frames),
+            LinkEvent::Up => {
+                tracing::info!("the lanes to the broker are open");
+                self.up.send_replace(true);
+            }
+            LinkEvent::Down { error, retry_in } => {
+                if self.up.send_replace(false) {
+                    self.intake.counters.reconnects += 1;
+                }
+                tracing::warn!(%error, help = error.help(), ?retry_in, "no lanes to the broker");
+            }
+        }
+    }
+
+    fn message(&mut self, frames: &Frames) {
+        let limits = self.info.limits;
+        let view = View {
+            node: NodeView {
+                identity: self.info.identity.as_str(),
+                facts: &self.info.facts,
+                classes: &self.info.classes,
+                agents: &self.agents,
+                collectives: &self.collectives,
+                data: None,
+            },
+            registry: &self.info.registry,
+            shared_machine: self.shared_machine,
+            room: limits.concurrent.saturating_add(limits.queued),
+            longest: limits.action_timeout,
+        };
+        match self.intake.message(frames, &view, entropy::now()) {
+            Step::Quiet => {}
+            Step::Reply(reply) => self.reply(reply),
+            Step::Begin(work) => {
+                let call = work.call;
+                if self.actions.len() < limits.concurrent {
+                    self.begin(*work)
+                } else {
+                    self.queue.push_back(work)
+                }
+                self.set_alarm(MOMENT, Alarm::Accept(call));
+            }
+            Step::Stop(call) => self.stop_call(call),
+        }
+    }
+
+    fn begin(&mut self, work: Work) {
+        let call = work.call;
+        tracing::info!(%call, caller = %work.caller, agent = %work.agent.name, action = %work.action, "begins");
+        let stop = CancellationToken::new();
+        self.stops.insert(call, stop.clone());
+        let info = Arc::new(NodeInfo { counters: self.intake.counters(), ..self.info.clone() });
+        let task = self.actions.spawn(act(Job { work, info, stop }, Arc::clone(&self.started)));
+        self.calls.insert(task.id(), call);
+    }
+
+    fn stop_call(&mut self, call: CallId) {
+        match self.stops.get(&call) {
+            Some(stop) => stop.cancel(),
+            None => {
+                self.queue.retain(|work| work.call != call);
+                self.finish(call, Answer::rejected(code::CANCELLED, "cancelled before it began"));
+            }
+        }
+    }
+
+    fn action_ended(&mut self, ended: Result<(Id, Answer), JoinError>) {
+        let (id, answer) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                let message = if error.is_panic() { "the action crashed" } else { "the action was ended" };
+                tracing::error!(%error, "an action ended abnormally");
+                (error.id(), Answer::failed(code::INTERRUPTED, message))
+            }
+        };
+        if let Some(call) = self.calls.remove(&id) {
+            self.stops.remove(&call);
+            self.finish(call, answer);
+        }
+        if !self.stop.is_cancelled()
+            && let Some(work) = self.queue.pop_front()
+        {
+            self.begin(*work);
+        }
+    }
+
+    fn finish(&mut self, call: CallId, answer: Answer) {
+        let answer = self.fit(answer);
+        tracing::info!(%call, ending = ?answer.ending, code = answer.code, "ended");
+        if let Some(reply) = self.intake.finish(call, answer, entropy::now()) {
+            self.reply(reply);
+        }
+    }
+
+    /// An answer too large to travel becomes a failure that says so: it must not be lost without a word.
+    fn fit(&self, answer: Answer) -> Answer {
+        let bytes = codec::encode(&answer).map_or(usize::MAX, |bytes| bytes.len());
+        if bytes < BODY_BYTES / 2 || self.try_seal(&answer).is_ok() {
+            return answer;
+        }
+        let message = format!("the answer of {bytes} bytes is larger than a message can be");
+        Answer { elapsed: answer.elapsed, ..Answer::failed(code::REPLY, message) }
+    }
+
+    fn try_seal(&self, answer: &Answer) -> Result<Frames, EnvelopeError> {
+        let header = ReplyHeader { call: entropy::call_id(), stage: orch_wire::header::Stage::Done, seq: 0 };
+        envelope::seal(&self.keys, &Topic::Probe, self.header(header), answer, &entropy::random())
+    }
+
+    fn header(&self, reply: ReplyHeader) -> Header {
+        Header {
+            version: PROTOCOL,
+            id: entropy::message_id(),
+            sender: Party::Node(self.info.identity.clone()),
+            issued_at: entropy::now(),
+            ttl: TIME_TO_LIVE.into(),
+            lz4: false,
+            kind: Kind::Reply(reply),
+        }
+    }
+
+    fn reply(&mut self, mut reply: Reply) {
+        let spread = u64::try_from(reply.spread.as_millis()).unwrap_or(u64::MAX);
+        if spread > 0 && !self.stop.is_cancelled() {
+            let delay = Duration::from_millis(entropy::nonce() % spread);
+            reply.spread = Duration::ZERO;
+            return self.set_alarm(delay, Alarm::Send(Box::new(reply)));
+        }
+        self.send_reply(&reply);
+    }
+
+    fn send_reply(&mut self, reply: &Reply) {
+        let header = self.header(ReplyHeader { call: reply.call, stage: reply.stage, seq: reply.seq });
+        let topic = Topic::Reply(reply.to.clone());
+        match envelope::seal(&self.keys, &topic, header, &reply.answer, &entropy::random()) {
+            Ok(frames) => self.send(frames),
+            Err(error) => tracing::error!(call = %reply.call, %error, "a reply cannot be sealed"),
+        }
+    }
+
+    /// Never waits: what finds no room is counted, and the runner asks again for what it misses.
+    fn send(&mut self, frames: Frames) {
+        if let Err(TrySendError::Full(_)) = self.outgoing.try_send(frames) {
+            self.intake.counters.unsent += 1;
+        }
+    }
+
+    fn set_alarm(&mut self, after: Duration, alarm: Alarm) {
+        self.alarm_number = self.alarm_number.wrapping_add(1);
+        if let Some(at) = Instant::now().checked_add(after) {
+            self.alarms.insert((at, self.alarm_number), alarm);
+        }
+    }
+
+    /// A little early and never twice at the same distance, so that a fleet started at once does not stay in step.
+    fn set_card_alarm(&mut self) {
+        let jitter = Duration::from_millis(entropy::nonce() % 10_000);
+        self.set_alarm(CARD_INTERVAL.saturating_sub(jitter), Alarm::Card);
+    }
+
+    fn set_refresh_alarm(&mut self) {
+        if !self.refresh.is_zero() {
+            self.set_alarm(self.refresh, Alarm::Refresh);
+        }
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        self.alarms.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    fn ring(&mut self) {
+        while self.next_alarm().is_some_and(|at| at <= Instant::now()) {
+            match self.alarms.pop_first() {
+                Some((_, Alarm::Accept(call))) => {
+                    if let Some(reply) = self.intake.accept(call) {
+                        self.send_reply(&reply);
+                    }
+                }
+                Some((_, Alarm::Send(reply))) => self.send_reply(&reply),
+                Some((_, Alarm::Card)) => {
+                    self.send_card(false);
+                    self.set_card_alarm();
+                }
+                Some((_, Alarm::Refresh)) => {
+                    self.read_again();
+                    self.set_refresh_alarm();
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn send_card(&mut self, goodbye: bool) {
+        // While the lanes are down a card would only be stale when they open; opening brings its own.
+        if *self.up.borrow() {
+            let frames = self.board.frames(entropy::nonce(), goodbye);
+            self.send(frames);
+        }
+    }
+
+    fn read_again(&mut self) {
+        if self.reading.is_none() {
+            let sources = Arc::clone(&self.sources);
+            self.reading = Some(spawn_blocking(move || sources.read()));
+        }
+    }
+
+    fn take(&mut self, snapshot: Result<Snapshot, JoinError>) {
+        self.reading = None;
+        let Snapshot { facts, digest, classes, registry, problems } = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(error) => return tracing::error!(%error, "facts cannot be read"),
+        };
+        let had_problems = !std::mem::replace(&mut self.info.problems, problems.into()).is_empty();
+        self.info.facts = Arc::new(facts);
+        self.info.classes = classes.into();
+        self.info.registry = registry;
+        self.agents = self.info.registry.names();
+        self.report_problems();
+        if had_problems && self.info.problems.is_empty() {
+            tracing::info!("facts and classes are readable again");
+        }
+        if self.board.replace(card::describe(&self.info, digest, &self.boot_id)) {
+            self.send_card(false);
+        }
+    }
+
+    fn report_problems(&self) {
+        for problem in self.info.problems.iter().chain(self.info.registry.problems()) {
+            tracing::warn!(%problem, "a file is not used");
+        }
+    }
+
+    /// No more calls; what runs has a grace, then ends by force with an answer; goodbye; what is queued is sent.
+    async fn shut_down(mut self) {
+        tracing::info!(running = self.intake.running(), "stops");
+        self.refuse_queued();
+        let grace = Instant::now() + self.info.limits.shutdown_grace;
+        self.end_actions(grace).await;
+        for stop in self.stops.values() {
+            stop.cancel();
+        }
+        self.end_actions(Instant::now() + KILLING).await;
+        self.actions.abort_all();
+        let left: Vec<CallId> = self.calls.drain().map(|(_, call)| call).collect();
+        for call in left {
+            self.finish(call, interrupted());
+        }
+        for alarm in std::mem::take(&mut self.alarms).into_values() {
+            if let Alarm::Send(reply) = alarm {
+                self.send_reply(&reply);
+            }
+        }
+        self.send_card(true);
+        let Self { link, outgoing, events, actions, .. } = self;
+        drop((outgoing, actions));
+        // The events are kept until then: without a receiver the link would end at once.
+        link.close().await;
+        drop(events);
+    }
+
+    /// Actions that wait have not begun and will not. Writes among them are recorded as refused, so that a resend to the
+    /// next agent does not do what was said not to be done.
+    fn refuse_queued(&mut self) {
+        for work in std::mem::take(&mut self.queue) {
+            let answer =
+                Answer::rejected(code::OVERLOADED, "the node's agent ends, the action did not begin");
+            if work.is_write {
+                let now = entropy::now();
+                let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+                let recorded = started
+                    .begin(work.message, work.call, work.expires, now)
+                    .and_then(|()| started.end(work.call, Ending::Rejected, answer.code.clone(), now));
+                drop(started);
+                if let Err(error) = recorded {
+                    tracing::error!(error = error.full(), "a refusal cannot be recorded");
+                }
+            }
+            self.finish(work.call, answer);
+        }
+    }
+
+    async fn end_actions(&mut self, until: Instant) {
+        while !self.actions.is_empty() {
+            let alarm = self.next_alarm();
+            tokio::select! {
+                Some(ended) = self.actions.join_next_with_id() => {
+                    let ended = ended.map(|(id, answer)| (id, as_interrupted(answer)));
+                    self.action_ended(ended);
+                }
+                () = sleep_until(alarm.unwrap_or(until)), if alarm.is_some() => self.ring(),
+                () = sleep_until(until) => return,
+            }
+        }
+    }
+}
+
+/// What the shutdown stopped was not cancelled by its caller.
+fn as_interrupted(answer: Answer) -> Answer {
+    if answer.code.as_deref() == Some(code::CANCELLED) {
+        Answer { elapsed: answer.elapsed, ..interrupted() }
+    } else {
+        answer
+    }
+}
+
+fn interrupted() -> Answer {
+    Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran")
+}
+
+async fn joined(reading: &mut Option<JoinHandle<Snapshot>>) -> Result<Snapshot, JoinError> {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,411 @@
+//! What becomes of a message: the pure core of the node, with time as a parameter and without any I/O.
+//!
+//! The order: sizes and seal; is it for this node by topic, collective and list of names; replay window; is the call known
+//! already; time; query; agent and action; body; arguments; room. Two steps stand elsewhere than in the order in which one
+//! would name them. A list of names comes before the clock, so that a node that is not meant stays quiet about its
+//! clock too. A known call comes before the clock and the query, since both may have changed since the call was first
+//! seen, and an answer other than the first would be a lie about what was done. For the same reason every final answer,
+//! a refusal too, is remembered: a resend must not act after the runner was told that nothing was done.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use orch_wire::body::{Answer, Call, code};
+use orch_wire::envelope::{self, Frames, Opened};
+use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
+use orch_wire::ids::{CallId, CollectiveName, NodeName, OperatorName, Party};
+use orch_wire::keys::Keys;
+use orch_wire::limits::{MAX_TIME_TO_LIVE, SKEW};
+use orch_wire::nodeset;
+use orch_wire::query::{NodeView, Query};
+use orch_wire::replay::{Admission, ReplayWindow};
+use orch_wire::time::{Freshness, Timestamp, expires_at, freshness};
+use orch_wire::topic::{ReplyTopic, Topic};
+use serde_json::json;
+
+use crate::agents::Registry;
+use crate::spool::{Ended, Spool, lost};
+use crate::started::Begun;
+use crate::stats::Counters;
+use crate::work::{Reply, Work};
+
+/// Longest span over which replies are spread.
+const MAX_SPREAD: Duration = Duration::from_secs(30);
+
+/// What must be done about a message.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Nothing; it is counted.
+    Quiet,
+    /// Send this.
+    Reply(Reply),
+    /// Run this, and report its end to [`Intake::finish`].
+    Begin(Box<Work>),
+    /// Stop this action, which then reports its end.
+    Stop(CallId),
+}
+
+/// What the intake looks at beside the message.
+pub(crate) struct View<'a> {
+    pub(crate) node: NodeView<'a>,
+    pub(crate) registry: &'a Registry,
+    /// Built-in agents may change nothing here: the machine is not the node's own.
+    pub(crate) shared_machine: bool,
+    /// Most actions that run or wait.
+    pub(crate) room: usize,
+    /// Longest time limit of an action.
+    pub(crate) longest: Duration,
+}
+
+/// A call that has begun and not ended.
+#[derive(Debug)]
+struct Running {
+    reply_to: ReplyTopic,
+    spread: Duration,
+    is_write: bool,
+    accepted: bool,
+}
+
+/// The state of the node towards its callers.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    me: NodeName,
+    collectives: Vec<CollectiveName>,
+    keys: Keys,
+    window: ReplayWindow,
+    running: HashMap<CallId, Running>,
+    spool: Spool,
+    pub(crate) counters: Counters,
+}
+
+impl Intake {
+    pub(crate) fn new(me: NodeName, collectives: Vec<CollectiveName>, keys: Keys) -> Self {
+        Self {
+            me,
+            collectives,
+            keys,
+            window: ReplayWindow::default(),
+            running: HashMap::new(),
+            spool: Spool::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes in what was begun before the agent was restarted: none of it begins again.
+    pub(crate) fn restore<'a>(
+        &mut self,
+        begun: impl Iterator<Item = (&'a CallId, &'a Begun)>,
+        now: Timestamp,
+    ) {
+        for (call, begun) in begun {
+            let answer = match &begun.ending {
+                Some((ending, code)) => lost(*ending, code.as_deref()),
+                None => Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran"),
+            };
+            self.window.admit(begun.message, begun.expires, now);
+            self.spool.put(*call, &Ended::Done(Box::new(answer), 0), true, now);
+        }
+    }
+
+    /// Decides about a received message.
+    pub(crate) fn message(&mut self, frames: &Frames, view: &View<'_>, now: Timestamp) -> Step {
+        self.counters.received += 1;
+        let opened = match envelope::open(&self.keys, frames) {
+            Ok(opened) => opened,
+            Err(error) => return self.unvalidated(&error.to_string()),
+        };
+        let Party::Operator(caller) = &opened.header.sender else {
+            return self.unvalidated("the sender is no operator");
+        };
+        match &opened.header.kind {
+            Kind::Call(call) | Kind::Resend(call) => self.call(&opened, call, caller, view, now),
+            Kind::Cancel(cancel) => self.cancel(&opened, cancel, view, now),
+            _ => self.unvalidated("neither a call nor a cancel"),
+        }
+    }
+
+    fn unvalidated(&mut self, why: &str) -> Step {
+        self.counters.unvalidated += 1;
+        tracing::debug!(why, "a message could not be verified");
+        Step::Quiet
+    }
+
+    fn quiet(counter: &mut u64) -> Step {
+        *counter += 1;
+        Step::Quiet
+    }
+
+    /// Whether topic, collective and list of names mean this node; a query is looked at later.
+    fn is_for_me(&self, topic: &Topic, collective: &CollectiveName, target: &Target) -> bool {
+        let by_topic = match topic {
+            Topic::Node(name) => *name == self.me,
+            Topic::Collective(name) => name == collective,
+            _ => false,
+        };
+        // A list that cannot be read names nobody.
+        let by_name = match target {
+            Target::Nodes(names) => nodeset::contains(names, self.me.as_str()).unwrap_or(false),
+            Target::Query(_) | Target::All => true,
+        };
+        by_topic && by_name && self.collectives.contains(collective)
+    }
+
+    /// Whether the message is new. An expired one is remembered for a while too, so that playing it again draws no more
+    /// answers.
+    fn admit(&mut self, opened: &Opened, now: Timestamp) -> Admission {
+        let header = &opened.header;
+        let expires = expires_at(header.issued_at, header.ttl.into()).max(now.plus(SKEW));
+        self.window.admit(header.id, expires, now)
+    }
+
+    fn call(
+        &mut self,
+        opened: &Opened,
+        call: &CallHeader,
+        caller: &OperatorName,
+        view: &View<'_>,
+        now: Timestamp,
+    ) -> Step {
+        if !self.is_for_me(&opened.topic, &call.collective, &call.target) {
+            return Self::quiet(&mut self.counters.filtered);
+        }
+        let admission = self.admit(opened, now);
+        if admission == Admission::Replay {
+            return Self::quiet(&mut self.counters.replayed);
+        }
+        let spread = Duration::from(call.spread).min(MAX_SPREAD);
+        let known = self.known(call.call, &call.reply_to, spread, now);
+        if let Some(reply) = known {
+            self.counters.repeated += 1;
+            return Step::Reply(reply);
+        }
+        let work = match self.examine(opened, call, caller, view, admission, now) {
+            Ok(work) => work,
+            Err(Refusal::Skipped) => {
+                self.counters.filtered += 1;
+                self.spool.put(call.call, &Ended::Skipped, false, now);
+                return Step::Reply(reply(call.call, &call.reply_to, spread, Ended::Skipped));
+            }
+            Err(Refusal::Rejected(answer)) => {
+                self.counters.ended(answer.ending);
+                self.counters.expired += u64::from(answer.code.as_deref() == Some(code::CLOCK));
+                let ended = Ended::Done(answer, 0);
+                self.spool.put(call.call, &ended, false, now);
+                return Step::Reply(reply(call.call, &call.reply_to, spread, ended));
+            }
+        };
+        self.counters.passed += 1;
+        let running =
+            Running { reply_to: call.reply_to.clone(), spread, is_write: work.is_write, accepted: false };
+        self.running.insert(call.call, running);
+        Step::Begin(work)
+    }
+
+    /// The answer to a call that was seen before.
+    fn known(&mut self, call: CallId, to: &ReplyTopic, spread: Duration, now: Timestamp) -> Option<Reply> {
+        if let Some(running) = self.running.get_mut(&call) {
+            // The one who asked last gets the end, too: it may be a new session of the same caller.
+            running.reply_to = to.clone();
+            running.accepted = true;
+            return Some(accepted(call, running));
+        }
+        let ended = self.spool.get(call, now)?;
+        Some(reply(call, to, spread, ended))
+    }
+
+    fn examine(
+        &self,
+        opened: &Opened,
+        call: &CallHeader,
+        caller: &OperatorName,
+        view: &View<'_>,
+        admission: Admission,
+        now: Timestamp,
+    ) -> Result<Box<Work>, Refusal> {
+        let header = &opened.header;
+        let time_to_live = Duration::from(header.ttl);
+        check_time(call.call, header.issued_at, time_to_live, now)?;
+        if let Target::Query(text) = &call.target {
+            let query = Query::parse(text)
+                .map_err(|error| Refusal::because(code::MALFORMED, format!("the query: {error}")))?;
+            if !query.matches(&view.node) {
+                return Err(Refusal::Skipped);
+            }
+        }
+        let unknown = |what: String| Refusal::because(code::UNKNOWN_ACTION, what);
+        let agent = view
+            .registry
+            .get(call.agent.as_str())
+            .ok_or_else(|| unknown(format!("this node has no agent `{}`", call.agent)))?;
+        let action = agent
+            .schema
+            .action(call.action.as_str())
+            .ok_or_else(|| unknown(format!("agent `{}` has no action `{}`", call.agent, call.action)))?;
+        let body: Call = opened
+            .body(&self.keys)
+            .map_err(|error| Refusal::because(code::MALFORMED, format!("the call: {error}")))?;
+        action.validate(&body.args).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Refusal::because(code::ARGUMENTS, faults.join("; "))
+        })?;
+        if body.dry_run && action.is_write() && !action.dry_run {
+            let message = format!("`{}.{}` cannot say what it would do", call.agent, call.action);
+            return Err(Refusal::because(code::ARGUMENTS, message));
+        }
+        let is_write = action.is_write() && !body.dry_run;
+        if is_write && view.shared_machine && agent.is_builtin() {
+            return Err(Refusal::because(code::LAB, "this lab node shares your machine"));
+        }
+        if is_write && (admission == Admission::Full || !self.spool.has_room()) {
+            let message =
+                "this node cannot remember more calls now, so that it could not tell a repeated one";
+            return Err(Refusal::because(code::OVERLOADED, message));
+        }
+        if self.running.len() >= view.room {
+            let message = format!("{} actions run or wait here already", self.running.len());
+            return Err(Refusal::because(code::OVERLOADED, message));
+        }
+        let asked = match call.timeout {
+            Millis(0) => agent.schema.timeout,
+            span => span.into(),
+        };
+        Ok(Box::new(Work {
+            call: call.call,
+            message: header.id,
+            caller: caller.clone(),
+            collective: call.collective.clone(),
+            agent: agent.clone(),
+            action: call.action.clone(),
+            args: body.args,
+            dry_run: body.dry_run,
+            is_write,
+            timeout: asked.min(view.longest),
+            issued_at: header.issued_at,
+            expires: expires_at(header.issued_at, time_to_live),
+        }))
+    }
+
+    fn cancel(&mut self, opened: &Opened, cancel: &CancelHeader, view: &View<'_>, now: Timestamp) -> Step {
+        if !self.is_for_me(&opened.topic, &cancel.collective, &cancel.target) {
+            return Self::quiet(&mut self.counters.filtered);
+        }
+        if self.admit(opened, now) == Admission::Replay {
+            return Self::quiet(&mut self.counters.replayed);
+        }
+        if freshness(opened.header.issued_at, opened.header.ttl.into(), now) != Freshness::Fresh {
+            return Self::quiet(&mut self.counters.expired);
+        }
+        if let Some(running) = self.running.get_mut(&cancel.call) {
+            running.reply_to = cancel.reply_to.clone();
+            return Step::Stop(cancel.call);
+        }
+        if let Some(ended) = self.spool.get(cancel.call, now) {
+            self.counters.repeated += 1;
+            return Step::Reply(reply(cancel.call, &cancel.reply_to, Duration::ZERO, ended));
+        }
+        if let Target::Query(text) = &cancel.target
+            && !Query::parse(text).is_ok_and(|query| query.matches(&view.node))
+        {
+            return Self::quiet(&mut self.counters.filtered);
+        }
+        // The call may still be on its way; it must not begin when it comes.
+        let answer = Answer::rejected(code::CANCELLED, "cancelled before it began");
+        self.counters.ended(answer.ending);
+        let ended = Ended::Done(Box::new(answer), 0);
+        self.spool.put(cancel.call, &ended, true, now);
+        Step::Reply(reply(cancel.call, &cancel.reply_to, Duration::ZERO, ended))
+    }
+
+    /// The `accepted` of a call that takes longer than a moment, unless it was said or the call has ended.
+    pub(crate) fn accept(&mut self, call: CallId) -> Option<Reply> {
+        let running = self.running.get_mut(&call).filter(|running| !running.accepted)?;
+        running.accepted = true;
+        Some(accepted(call, running))
+    }
+
+    /// The end of a call that was begun; gives the reply to send.
+    pub(crate) fn finish(&mut self, call: CallId, answer: Answer, now: Timestamp) -> Option<Reply> {
+        let running = self.running.remove(&call)?;
+        self.counters.ended(answer.ending);
+        let ended = Ended::Done(Box::new(answer), u32::from(running.accepted));
+        self.spool.put(call, &ended, running.is_write, now);
+        Some(reply(call, &running.reply_to, running.spread, ended))
+    }
+
+    /// Calls that have begun and not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The counters, with what is counted now.
+    pub(crate) fn counters(&self) -> Counters {
+        Counters { running: self.running.len(), stored: self.spool.size(), ..self.counters }
+    }
+}
+
+/// Why a call does not begin.
+#[derive(Debug)]
+enum Refusal {
+    Skipped,
+    Rejected(Box<Answer>),
+}
+
+impl Refusal {
+    fn because(code: &str, message: impl Into<String>) -> Self {
+        Self::Rejected(Box::new(Answer::rejected(code, message)))
+    }
+}
+
+/// A message must be within its time-to-live, and the call itself younger than the longest one: results are
+/// remembered longer than that, so an older call could have been begun and forgotten.
+fn check_time(
+    call: CallId,
+    issued_at: Timestamp,
+    time_to_live: Duration,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let made_at = call
+        .made_at()
+        .ok_or_else(|| Refusal::because(code::MALFORMED, "the call's id does not say when it was made"))?;
+    let message = match (freshness(issued_at, time_to_live, now), freshness(made_at, MAX_TIME_TO_LIVE, now)) {
+        (Freshness::Fresh, Freshness::Fresh) => return Ok(()),
+        (Freshness::PostDated, _) | (_, Freshness::PostDated) => {
+            format!("the message is of {issued_at}, this node's clock says {now}")
+        }
+        (Freshness::Expired, _) => {
+            format!(
+                "the message is of {issued_at} and may be {} s old, this node's clock says {now}",
+                time_to_live.as_secs()
+            )
+        }
+        (_, Freshness::Expired) => {
+            format!("the call is of {made_at}, too long ago to begin it; this node's clock says {now}")
+        }
+    };
+    let mut answer = Answer::rejected(code::CLOCK, message);
+    answer.data.insert("node_time".to_owned(), json!(now.millis()));
+    answer.data.insert("issued_at".to_owned(), json!(issued_at.millis()));
+    Err(Refusal::Rejected(Box::new(answer)))
+}
+
+fn accepted(call: CallId, running: &Running) -> Reply {
+    Reply {
+        to: running.reply_to.clone(),
+        call,
+        stage: Stage::Accepted,
+        seq: 0,
+        answer: Answer::accepted(),
+        spread: Duration::ZERO,
+    }
+}
+
+fn reply(call: CallId, to: &ReplyTopic, spread: Duration, ended: Ended) -> Reply {
+    let (stage, seq, answer) = match ended {
+        Ended::Skipped => (Stage::Skipped, 0, Answer::accepted()),
+        Ended::Done(answer, seq) => (Stage::Done, seq, *answer),
+    };
+    Reply { to: to.clone(), call, stage, seq, answer, spread }
+}
+
+#[cfg(test)]
+mod tests;

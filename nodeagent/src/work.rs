@@ -1,0 +1,45 @@
+//! A call that passed the intake and may act, and the replies to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_wire::body::Answer;
+use orch_wire::header::Stage;
+use orch_wire::ids::{ActionName, CallId, CollectiveName, MessageId, OperatorName};
+use orch_wire::time::Timestamp;
+use orch_wire::topic::ReplyTopic;
+use serde_json::{Map, Value};
+
+use crate::agents::Agent;
+
+/// An action to run, validated.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    pub(crate) call: CallId,
+    pub(crate) message: MessageId,
+    pub(crate) caller: OperatorName,
+    pub(crate) collective: CollectiveName,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) action: ActionName,
+    pub(crate) args: Map<String, Value>,
+    pub(crate) dry_run: bool,
+    /// Whether it may change the node, so that its begin must be recorded.
+    pub(crate) is_write: bool,
+    /// The action's time limit.
+    pub(crate) timeout: Duration,
+    pub(crate) issued_at: Timestamp,
+    /// After this it may not begin any more.
+    pub(crate) expires: Timestamp,
+}
+
+/// A reply to send.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reply {
+    pub(crate) to: ReplyTopic,
+    pub(crate) call: CallId,
+    pub(crate) stage: Stage,
+    pub(crate) seq: u32,
+    pub(crate) answer: Answer,
+    /// It goes out after a random part of this span.
+    pub(crate) spread: Duration,
+}
