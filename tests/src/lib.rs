@@ -1,1 +1,8 @@
 //! Kit of the end-to-end tests: fleets of real processes on loopback, and waiting for what should become true.
+//!
+//! Each fleet has a temporary folder of its own with its own authority and keys; what it started ends with it.
+
+pub mod fleet;
+pub mod process;
+pub mod programs;
+pub mod wait;
