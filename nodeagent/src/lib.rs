@@ -16,6 +16,7 @@ mod act;
 mod agents;
 mod card;
 mod classes;
+pub mod config;
 mod dispatch;
 mod facts;
 mod files;

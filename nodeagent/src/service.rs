@@ -206,6 +206,12 @@ impl RunningNode {
         self.wait().await;
     }
 
+    /// Waits until its task has ended, without taking it.
+    pub async fn ended(&self) {
+        // The task holds the other end of the queue for as long as it runs.
+        self.commands.closed().await;
+    }
+
     /// Waits until it has ended.
     pub async fn wait(self) {
         if let Err(error) = self.task.await {

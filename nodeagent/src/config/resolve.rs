@@ -1,0 +1,143 @@
+//! From a configuration to what a node runs on: the files that it names are read and checked.
+
+use std::io;
+use std::sync::Arc;
+
+use orch_link::Dialer;
+use orch_link::socket_dir::SocketDir;
+use orch_link::tls::{CredentialFiles, Credentials};
+use orch_wire::ids::{NodeName, Party};
+use orch_wire::keys::{Keys, Psk};
+use orch_wire::limits::CONNECT;
+use serde_json::{Map, Value, json};
+
+use super::{Config, ConfigError};
+use crate::facts::FactSource;
+use crate::files::{self, FileError};
+use crate::service::{AgentSource, NodeConfig};
+
+/// Longest key file.
+const PSK_BYTES: usize = 4096;
+
+/// A configuration whose files were found good.
+#[derive(Debug)]
+pub struct Resolved {
+    config: Config,
+    identity: NodeName,
+    credentials: Credentials,
+    keys: Keys,
+}
+
+impl Resolved {
+    /// Reads certificate and keys, and checks that they fit together.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        let files = CredentialFiles {
+            ca: config.ca.value.clone(),
+            cert: config.cert.value.clone(),
+            key: config.key.value.clone(),
+        };
+        let credentials = Credentials::load(&files).map_err(|e| config.cert.invalid(chain(&e)))?;
+        let Party::Node(name) = credentials.party() else {
+            return Err(config
+                .cert
+                .invalid(format!("the certificate is of {}, not of a node", credentials.party())));
+        };
+        let identity = name.clone();
+        if let Some(wanted) = &config.identity
+            && wanted.value != identity
+        {
+            return Err(wanted.invalid(format!("the certificate is of node `{identity}`")));
+        }
+        let keys = read_psk(&config)?;
+        Ok(Self { config, identity, credentials, keys })
+    }
+
+    /// Name of the node.
+    pub fn identity(&self) -> &NodeName {
+        &self.identity
+    }
+
+    /// What the node runs on. Makes the folder of its sockets.
+    pub fn into_node(self) -> Result<NodeConfig, ConfigError> {
+        let Self { config, identity, credentials, keys } = self;
+        let settings = settings(&config, &identity);
+        let sockets = SocketDir::create(&config.run.value)
+            .map_err(|e: io::Error| config.run.invalid(format!("the run folder cannot be used: {e}")))?;
+        let dialer =
+            Dialer::new(&config.broker.value, &config.server_name, credentials, Arc::new(sockets), CONNECT)
+                .map_err(|e| config.broker.invalid(chain(&e)))?;
+        Ok(NodeConfig {
+            identity,
+            dialer,
+            keys,
+            collectives: config.collectives,
+            state_dir: config.state.value,
+            run_dir: config.run.value.join("calls"),
+            facts: FactSource::Native { dirs: config.facts_dirs },
+            classes: config.classes,
+            classes_file: config.classes_file,
+            refresh: config.refresh,
+            agents: AgentSource::Folders(config.agents_dirs),
+            agents_config_dir: config.agents_config,
+            limits: config.limits,
+            shared_machine: false,
+            settings,
+        })
+    }
+}
+
+fn read_psk(config: &Config) -> Result<Keys, ConfigError> {
+    let path = &config.psk.value;
+    let read = || -> Result<String, FileError> {
+        let (file, metadata) = files::open(path)?;
+        files::refuse_if_others_read(path, &metadata)?;
+        let bytes = files::read_from(&file, path, PSK_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| FileError::refused(path, "is not text"))
+    };
+    let text = read().map_err(|e| config.psk.invalid(e.full()))?;
+    let psk = Psk::parse(&text).map_err(|e| config.psk.invalid(format!("`{}`: {e}", path.display())))?;
+    Ok(Keys::derive(&psk))
+}
+
+/// What `node.config` shows: every key with its value in force. Secrets stand in files, of which only the names are
+/// told.
+fn settings(config: &Config, identity: &NodeName) -> Map<String, Value> {
+    let millis = |span: std::time::Duration| format!("{}ms", span.as_millis());
+    let settings = json!({
+        "identity": identity,
+        "broker": config.broker.value,
+        "server_name": config.server_name,
+        "collectives": config.collectives,
+        "state": config.state.value,
+        "run": config.run.value,
+        "psk": config.psk.value,
+        "log": config.log.value,
+        "tls.ca": config.ca.value,
+        "tls.cert": config.cert.value,
+        "tls.key": config.key.value,
+        "facts.dirs": config.facts_dirs,
+        "facts.refresh": millis(config.refresh),
+        "classes.names": config.classes,
+        "classes.file": config.classes_file,
+        "agents.dirs": config.agents_dirs,
+        "agents.config": config.agents_config,
+        "limits.concurrent": config.limits.concurrent,
+        "limits.queued": config.limits.queued,
+        "limits.action_timeout": millis(config.limits.action_timeout),
+        "limits.action_memory": config.limits.action_memory.unwrap_or(0) >> 20,
+        "limits.shutdown_grace": millis(config.limits.shutdown_grace),
+    });
+    settings.as_object().cloned().unwrap_or_default()
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
