@@ -64,7 +64,7 @@ impl Rules {
     }
 
     /// Judges what the peer sent.
-    pub(crate) fn from_peer(&mut self, item: Item<'_>) -> Judged {
+    pub(crate) fn judge_inward(&mut self, item: Item<'_>) -> Judged {
         match item {
             Item::Subscribe(topic) => self.subscribe(topic),
             Item::Unsubscribe(_) => self.unsubscribe(),
@@ -73,7 +73,7 @@ impl Rules {
     }
 
     /// Looks at what goes to the peer: only a node's acknowledgement matters.
-    pub(crate) fn to_peer(&self, item: Item<'_>) -> Noted {
+    pub(crate) fn note_outward(&self, item: Item<'_>) -> Noted {
         // Only the broker's own messages have no seal, and only they are decoded here.
         if let (Rules::NodeCall { own_topic, .. }, Item::Message { topic, header, seal: [], .. }) =
             (self, item)
@@ -204,14 +204,14 @@ impl Inspector {
 impl Inspect for Inspector {
     fn inward(&mut self, item: Item<'_>) -> Verdict {
         self.connection.heard();
-        match self.rules.from_peer(item) {
+        match self.rules.judge_inward(item) {
             Ok(noted) => self.note(noted),
             Err(reason) => Verdict::Close(reason),
         }
     }
 
     fn outward(&mut self, item: Item<'_>) -> Verdict {
-        let noted = self.rules.to_peer(item);
+        let noted = self.rules.note_outward(item);
         self.note(noted)
     }
 }

@@ -70,7 +70,7 @@ fn probe(reply_to: Option<ReplyTopic>, echo: bool) -> Kind {
 }
 
 fn publish(rules: &mut Rules, topic: &str, header: &[u8]) -> Judged {
-    rules.from_peer(Item::Message { topic: topic.as_bytes(), header, body: b"body", seal: b"seal" })
+    rules.judge_inward(Item::Message { topic: topic.as_bytes(), header, body: b"body", seal: b"seal" })
 }
 
 fn refusal(judged: Judged) -> &'static str {
@@ -117,7 +117,7 @@ fn an_operator_publishes_calls_in_its_own_name() {
         assert_eq!(refusal(judged), expected, "{topic} {sender}");
     }
     assert_eq!(refusal(publish(&mut alice_calls(), "c/main/", b"garbage")), "bad_header");
-    assert_eq!(refusal(alice_calls().from_peer(Item::Subscribe(b"c/main/"))), "wrong_direction");
+    assert_eq!(refusal(alice_calls().judge_inward(Item::Subscribe(b"c/main/"))), "wrong_direction");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_card_is_noted_with_its_frames_unless_it_is_too_large() {
     assert_eq!(seen.frames.header, header);
     assert_eq!(seen.frames.seal, "seal");
     let large = Item::Message { topic: b"p/web1/", header: &header, body: &[0; CARD_BYTES], seal: b"" };
-    assert_eq!(refusal(web1_replies().from_peer(large)), "card_too_large");
+    assert_eq!(refusal(web1_replies().judge_inward(large)), "card_too_large");
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn an_operator_listens_only_to_whole_topics_of_its_own() {
         ("r/", "bad_topic"),
         ("n/web1/", "foreign_reply_topic"),
     ] {
-        let judged = Rules::operator_reply(ALICE).from_peer(Item::Subscribe(topic.as_bytes()));
+        let judged = Rules::operator_reply(ALICE).judge_inward(Item::Subscribe(topic.as_bytes()));
         assert_eq!(refusal(judged), expected, "{topic}");
     }
     let header = header("orch://operator/alice", Kind::Call(call(ALICE)));
@@ -191,22 +191,22 @@ fn a_node_listens_to_itself_and_to_allowed_collectives() {
         (reply_topic(ALICE).as_str(), "foreign_topic"),
     ] {
         let mut rules = Rules::node_call(node("web1"), Arc::clone(&allowed));
-        assert_eq!(refusal(rules.from_peer(Item::Subscribe(topic.as_bytes()))), expected, "{topic}");
+        assert_eq!(refusal(rules.judge_inward(Item::Subscribe(topic.as_bytes()))), expected, "{topic}");
     }
 }
 
 #[test]
 fn subscriptions_are_counted() {
     let mut rules = Rules::node_call(node("web1"), Arc::new(Collectives::default()));
-    let subscribe = |rules: &mut Rules| refusal(rules.from_peer(Item::Subscribe(b"n/web1/")));
+    let subscribe = |rules: &mut Rules| refusal(rules.judge_inward(Item::Subscribe(b"n/web1/")));
     for _ in 0..SUBSCRIPTIONS {
         assert_eq!(subscribe(&mut rules), "passed");
     }
     assert_eq!(subscribe(&mut rules), "too_many_subscriptions");
-    assert_eq!(refusal(rules.from_peer(Item::Unsubscribe(b"n/web1/"))), "passed");
+    assert_eq!(refusal(rules.judge_inward(Item::Unsubscribe(b"n/web1/"))), "passed");
     assert_eq!(subscribe(&mut rules), "passed");
     let mut fresh = Rules::node_call(node("web1"), Arc::new(Collectives::default()));
-    assert_eq!(refusal(fresh.from_peer(Item::Unsubscribe(b"n/web1/"))), "bad_unsubscribe");
+    assert_eq!(refusal(fresh.judge_inward(Item::Unsubscribe(b"n/web1/"))), "bad_unsubscribe");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn the_acknowledgement_is_noticed_on_its_way_out() {
     let rules = Rules::node_call(node("web1"), Arc::new(Collectives::default()));
     let echo = header("orch://broker/b", probe(None, true));
     let message = |topic: &'static str, seal: &'static [u8]| {
-        rules.to_peer(Item::Message { topic: topic.as_bytes(), header: &echo, body: b"", seal })
+        rules.note_outward(Item::Message { topic: topic.as_bytes(), header: &echo, body: b"", seal })
     };
     assert!(matches!(message("n/web1/", b""), Noted::Ack(4)));
     assert!(matches!(message("n/web1/", b"sealed"), Noted::Nothing));
