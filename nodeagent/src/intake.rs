@@ -15,7 +15,7 @@ use orch_wire::envelope::{self, Frames, Opened};
 use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
 use orch_wire::ids::{CallId, CollectiveName, NodeName, OperatorName, Party};
 use orch_wire::keys::Keys;
-use orch_wire::limits::{MAX_TIME_TO_LIVE, SKEW};
+use orch_wire::limits::{MAX_TIME_TO_LIVE, SKEW, STORED_RESULTS};
 use orch_wire::nodeset;
 use orch_wire::query::{NodeView, Query};
 use orch_wire::replay::{Admission, ReplayWindow};
@@ -181,6 +181,7 @@ impl Intake {
         }
         let work = match self.examine(opened, call, caller, view, admission, now) {
             Ok(work) => work,
+            Err(Refusal::Forgotten) => return Self::quiet(&mut self.counters.expired),
             Err(Refusal::Skipped) => {
                 self.counters.filtered += 1;
                 self.spool.put(call.call, &Ended::Skipped, false, now);
@@ -190,7 +191,11 @@ impl Intake {
                 self.counters.ended(answer.ending);
                 self.counters.expired += u64::from(answer.code.as_deref() == Some(code::CLOCK));
                 let ended = Ended::Done(answer, 0);
-                self.spool.put(call.call, &ended, false, now);
+                // To a sender whose clock is far behind, the refusal is true; of a call that was forgotten it must not
+                // become what is known.
+                if !is_forgettable(call.call, now) {
+                    self.spool.put(call.call, &ended, false, now);
+                }
                 return Step::Reply(reply(call.call, &call.reply_to, spread, ended));
             }
         };
@@ -303,6 +308,9 @@ impl Intake {
             self.counters.repeated += 1;
             return Step::Reply(reply(cancel.call, &cancel.reply_to, Duration::ZERO, ended));
         }
+        if is_forgettable(cancel.call, now) {
+            return Self::quiet(&mut self.counters.expired);
+        }
         if let Target::Query(text) = &cancel.target
             && !Query::parse(text).is_ok_and(|query| query.matches(&view.node))
         {
@@ -347,6 +355,8 @@ impl Intake {
 #[derive(Debug)]
 enum Refusal {
     Skipped,
+    /// It may have been begun and forgotten; no answer would be sure to be true.
+    Forgotten,
     Rejected(Box<Answer>),
 }
 
@@ -354,6 +364,12 @@ impl Refusal {
     fn because(code: &str, message: impl Into<String>) -> Self {
         Self::Rejected(Box::new(Answer::rejected(code, message)))
     }
+}
+
+/// Whether a call is so old that it may have been begun, ended and forgotten. Saying that it was refused could then be a
+/// lie; without an answer it ends as what it is to its caller, unknown.
+fn is_forgettable(call: CallId, now: Timestamp) -> bool {
+    call.made_at().is_none_or(|made_at| now > made_at.plus(STORED_RESULTS.saturating_sub(SKEW)))
 }
 
 /// A message must be within its time-to-live, and the call itself younger than the longest one: results are
@@ -378,6 +394,7 @@ fn check_time(
                 time_to_live.as_secs()
             )
         }
+        (_, Freshness::Expired) if is_forgettable(call, now) => return Err(Refusal::Forgotten),
         (_, Freshness::Expired) => {
             format!("the call is of {made_at}, too long ago to begin it; this node's clock says {now}")
         }

@@ -40,7 +40,7 @@ pub(crate) struct Begun {
     /// How it ended, if it did; its outputs are gone.
     pub(crate) ending: Option<(Ending, Option<String>)>,
     /// Until when the call must be remembered.
-    keep: Timestamp,
+    pub(crate) keep: Timestamp,
 }
 
 /// The open file, and what of it still counts.

@@ -1,1 +1,514 @@
+use std::collections::{HashMap, HashSet};
 
+use orch_wire::body::Ending;
+use orch_wire::header::Header;
+use orch_wire::ids::{MessageId, RunId};
+use orch_wire::keys::Psk;
+use orch_wire::limits::{PROTOCOL, STORED_RESULTS};
+use orch_wire::schema::AgentSchema;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use super::*;
+
+const START: u64 = 1_800_000_000_000;
+
+/// An agent with a read and a write, beside `node`.
+fn registry() -> Registry {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = json!({
+        "metadata": {"name": "shop", "description": "d", "author": "a", "license": "l", "version": "1", "url": "u",
+            "timeout": 7},
+        "actions": [
+            {"action": "look", "description": "d", "effect": "read", "input": {}, "output": {}},
+            {"action": "change", "description": "d", "dry_run": false, "output": {}, "input": {
+                "what": {"prompt": "w", "description": "w", "type": "string", "optional": true,
+                    "validation": "shellsafe", "maxlength": 10}}},
+        ],
+    });
+    std::fs::write(folder.path().join("shop.json"), schema.to_string()).unwrap();
+    let program = folder.path().join("shop");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let registry = Registry::load(&[folder.path().to_owned()]);
+    assert_eq!(registry.problems(), []);
+    registry
+}
+
+struct Node {
+    intake: Intake,
+    registry: Registry,
+    facts: Map<String, Value>,
+    room: usize,
+    shared_machine: bool,
+    now: u64,
+    salt: u64,
+}
+
+/// What a test says of a call; the rest is usual.
+#[derive(Clone)]
+struct Said {
+    call: u64,
+    made: u64,
+    action: &'static str,
+    agent: &'static str,
+    args: Value,
+    target: Target,
+    topic: &'static str,
+    collective: &'static str,
+    sender: &'static str,
+    issued: u64,
+    dry_run: bool,
+    psk: u8,
+}
+
+fn said(call: u64) -> Said {
+    Said {
+        call,
+        made: START,
+        action: "change",
+        agent: "shop",
+        args: json!({}),
+        target: Target::All,
+        topic: "c/main/",
+        collective: "main",
+        sender: "orch://operator/alice",
+        issued: START,
+        dry_run: false,
+        psk: 1,
+    }
+}
+
+fn call_id(call: u64, made: u64) -> CallId {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&call.to_be_bytes());
+    CallId::new(Timestamp::from_millis(made), &random)
+}
+
+fn reply_to() -> ReplyTopic {
+    ReplyTopic::new(b"alice", &[1; 16])
+}
+
+fn keys(psk: u8) -> Keys {
+    Keys::derive(&Psk::from_bytes([psk; 32]))
+}
+
+impl Node {
+    fn new() -> Self {
+        Self {
+            intake: fresh_intake(),
+            registry: registry(),
+            facts: json!({"role": "web"}).as_object().cloned().unwrap(),
+            room: 8,
+            shared_machine: false,
+            now: START,
+            salt: 0,
+        }
+    }
+
+    fn envelope(&mut self, said: &Said, kind: Kind) -> Frames {
+        self.salt += 1;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.salt.to_be_bytes());
+        let header = Header {
+            version: PROTOCOL,
+            id: MessageId::new(Timestamp::from_millis(said.issued), &random),
+            sender: said.sender.parse().unwrap(),
+            issued_at: Timestamp::from_millis(said.issued),
+            ttl: Millis(60_000),
+            lz4: false,
+            kind,
+        };
+        let body = Call {
+            args: said.args.as_object().cloned().unwrap(),
+            script: None,
+            commit: None,
+            dry_run: said.dry_run,
+        };
+        envelope::seal(&keys(said.psk), &said.topic.parse().unwrap(), header, &body, &[3; 24]).unwrap()
+    }
+
+    fn frames(&mut self, said: &Said, is_resend: bool) -> Frames {
+        let header = CallHeader {
+            call: call_id(said.call, said.made),
+            run: RunId::new(Timestamp::from_millis(START), &[0; 10]),
+            collective: CollectiveName::new(said.collective).unwrap(),
+            reply_to: reply_to(),
+            target: said.target.clone(),
+            agent: said.agent.parse().unwrap(),
+            action: said.action.parse().unwrap(),
+            timeout: Millis(0),
+            spread: Millis(0),
+        };
+        self.envelope(said, if is_resend { Kind::Resend(header) } else { Kind::Call(header) })
+    }
+
+    fn cancel(&mut self, said: &Said) -> Frames {
+        let header = CancelHeader {
+            call: call_id(said.call, said.made),
+            target: said.target.clone(),
+            collective: CollectiveName::new(said.collective).unwrap(),
+            reply_to: reply_to(),
+        };
+        self.envelope(said, Kind::Cancel(header))
+    }
+
+    fn take(&mut self, frames: &Frames) -> Step {
+        let view = View {
+            node: NodeView {
+                identity: "web1",
+                facts: &self.facts,
+                classes: &[],
+                agents: &[],
+                collectives: &[],
+                data: None,
+            },
+            registry: &self.registry,
+            shared_machine: self.shared_machine,
+            room: self.room,
+            longest: Duration::from_secs(3600),
+        };
+        self.intake.message(frames, &view, Timestamp::from_millis(self.now))
+    }
+
+    fn say(&mut self, said: &Said) -> Step {
+        let frames = self.frames(said, false);
+        self.take(&frames)
+    }
+
+    fn finish(&mut self, call: u64, answer: Answer) -> Option<Reply> {
+        self.intake.finish(call_id(call, START), answer, Timestamp::from_millis(self.now))
+    }
+
+    fn code(&mut self, said: &Said) -> String {
+        match self.say(said) {
+            Step::Reply(Reply { stage: Stage::Done, answer, .. }) => {
+                assert_eq!(answer.ending, Some(Ending::Rejected));
+                answer.code.unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn fresh_intake() -> Intake {
+    Intake::new("web1".parse().unwrap(), vec![CollectiveName::main(), "eu".parse().unwrap()], keys(1))
+}
+
+fn stage(step: &Step) -> Stage {
+    match step {
+        Step::Reply(reply) => reply.stage,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_begins_and_its_result_is_stored() {
+    let mut node = Node::new();
+    let Step::Begin(work) = node.say(&said(1)) else { panic!() };
+    assert!(work.is_write);
+    assert_eq!(work.timeout, Duration::from_secs(7), "the schema's");
+    assert_eq!(work.caller.as_str(), "alice");
+    let accepted = node.intake.accept(work.call).unwrap();
+    assert_eq!((accepted.stage, accepted.seq), (Stage::Accepted, 0));
+    assert_eq!(node.intake.accept(work.call), None, "once");
+    let again = node.frames(&said(1), true);
+    assert_eq!(stage(&node.take(&again)), Stage::Accepted, "it runs");
+    let done = node.finish(1, Answer::ok(Map::new())).unwrap();
+    assert_eq!((done.stage, done.seq), (Stage::Done, 1));
+    let again = node.frames(&said(1), true);
+    let Step::Reply(stored) = node.take(&again) else { panic!() };
+    assert_eq!(stored, done);
+    assert_eq!(node.intake.counters.repeated, 2);
+}
+
+#[test]
+fn the_same_envelope_twice_is_a_replay() {
+    let mut node = Node::new();
+    let frames = node.frames(&said(1), false);
+    assert!(matches!(node.take(&frames), Step::Begin(_)));
+    assert!(matches!(node.take(&frames), Step::Quiet));
+    assert_eq!(node.intake.counters.replayed, 1);
+}
+
+#[test]
+fn who_is_not_meant_stays_quiet() {
+    let mut node = Node::new();
+    let quiet = [
+        Said { topic: "n/web2/", ..said(1) },
+        Said { topic: "c/us/", collective: "us", ..said(1) },
+        Said { topic: "c/eu/", ..said(1) },
+        Said { topic: "p/web1/", ..said(1) },
+        Said { target: Target::Nodes("web[2-9]".to_owned()), ..said(1) },
+        Said { target: Target::Nodes("web[".to_owned()), ..said(1) },
+        // Not even its clock is anybody's business.
+        Said { target: Target::Nodes("db1".to_owned()), issued: START - 1_000_000, ..said(1) },
+    ];
+    for (n, said) in quiet.iter().enumerate() {
+        assert!(matches!(node.say(said), Step::Quiet), "{n}");
+    }
+    assert_eq!(node.intake.counters.filtered, 7);
+    let strangers = [
+        Said { psk: 2, ..said(1) },
+        Said { sender: "orch://node/web2", ..said(1) },
+        Said { sender: "orch://broker/b", ..said(1) },
+    ];
+    for (n, said) in strangers.iter().enumerate() {
+        assert!(matches!(node.say(said), Step::Quiet), "{n}");
+    }
+    assert_eq!(node.intake.counters.unvalidated, 3);
+    for (n, target) in ["web[1-3]", "web1", "db1,web[0-9]!web2"].into_iter().enumerate() {
+        let said = Said { target: Target::Nodes(target.to_owned()), ..said(100 + n as u64) };
+        assert!(matches!(node.say(&said), Step::Begin(_)), "{target}");
+    }
+    assert!(matches!(node.say(&Said { topic: "n/web1/", ..said(9) }), Step::Begin(_)));
+    assert!(matches!(node.say(&Said { topic: "c/eu/", collective: "eu", ..said(10) }), Step::Begin(_)));
+}
+
+#[test]
+fn a_query_selects_and_its_answer_stays() {
+    let mut node = Node::new();
+    let by = |query: &str, call| Said { target: Target::Query(query.to_owned()), ..said(call) };
+    assert!(matches!(node.say(&by("role=web", 1)), Step::Begin(_)));
+    assert_eq!(stage(&node.say(&by("role=db", 2))), Stage::Skipped);
+    assert_eq!(node.code(&by("role=", 3)), code::MALFORMED);
+    // The facts change; what was said of the calls does not.
+    node.facts = json!({"role": "db"}).as_object().cloned().unwrap();
+    assert_eq!(stage(&node.say(&by("role=db", 2))), Stage::Skipped);
+    assert_eq!(stage(&node.say(&by("role=web", 1))), Stage::Accepted);
+}
+
+#[test]
+fn refusals_say_why_and_do_nothing() {
+    let mut node = Node::new();
+    assert_eq!(node.code(&Said { agent: "none", ..said(1) }), code::UNKNOWN_ACTION);
+    assert_eq!(node.code(&Said { action: "none", ..said(2) }), code::UNKNOWN_ACTION);
+    assert_eq!(node.code(&Said { args: json!({"what": "a;b"}), ..said(3) }), code::ARGUMENTS);
+    assert_eq!(node.code(&Said { args: json!({"other": 1}), ..said(4) }), code::ARGUMENTS);
+    assert_eq!(node.code(&Said { dry_run: true, ..said(5) }), code::ARGUMENTS);
+    assert_eq!(node.code(&Said { issued: START - 90_001, ..said(6) }), code::CLOCK);
+    assert_eq!(node.code(&Said { issued: START + 30_001, ..said(7) }), code::CLOCK);
+    assert_eq!(node.code(&Said { made: START - 631_000, ..said(8) }), code::CLOCK);
+    assert!(
+        matches!(node.say(&Said { made: START - 900_000, ..said(11) }), Step::Quiet),
+        "it may be forgotten"
+    );
+    assert_eq!(node.intake.counters.expired, 4);
+    assert_eq!(node.intake.counters.rejected, 8);
+    assert!(matches!(node.say(&Said { issued: START - 90_000, ..said(9) }), Step::Begin(_)));
+    node.room = 1;
+    assert_eq!(node.code(&said(10)), code::OVERLOADED);
+    // Refused once is refused for good, although there is room now.
+    node.room = 8;
+    assert_eq!(node.code(&said(10)), code::OVERLOADED);
+}
+
+#[test]
+fn the_clock_answer_carries_the_nodes_time() {
+    let mut node = Node::new();
+    let Step::Reply(reply) = node.say(&Said { issued: START - 1_000_000, ..said(1) }) else { panic!() };
+    assert_eq!(reply.answer.data["node_time"], START);
+    assert!(reply.answer.message.contains("this node's clock says 2027-01-15T"), "{}", reply.answer.message);
+}
+
+#[test]
+fn a_lab_node_changes_nothing_by_itself() {
+    let mut node = Node::new();
+    node.shared_machine = true;
+    assert!(matches!(node.say(&Said { agent: "node", action: "ping", ..said(1) }), Step::Begin(_)));
+    // A sample agent keeps to its own folder.
+    assert!(matches!(node.say(&said(2)), Step::Begin(_)));
+    assert!(AgentSchema::from_json(include_str!("../../../stdlib/agents/node.json")).is_ok());
+}
+
+#[test]
+fn a_cancel_stops_a_call_or_keeps_it_from_beginning() {
+    let mut node = Node::new();
+    assert!(matches!(node.say(&said(1)), Step::Begin(_)));
+    let cancel = node.cancel(&said(1));
+    assert!(matches!(node.take(&cancel), Step::Stop(_)));
+    node.finish(1, Answer::failed(code::CANCELLED, "cancelled while it ran")).unwrap();
+    let cancel = node.cancel(&said(1));
+    assert_eq!(stage(&node.take(&cancel)), Stage::Done);
+    // The cancel comes first.
+    let cancel = node.cancel(&said(2));
+    assert_eq!(stage(&node.take(&cancel)), Stage::Done);
+    assert_eq!(node.code(&said(2)), code::CANCELLED);
+    let late = node.cancel(&Said { issued: START - 200_000, ..said(3) });
+    assert!(matches!(node.take(&late), Step::Quiet));
+}
+
+#[test]
+fn a_full_replay_window_refuses_writes_only() {
+    let mut node = Node::new();
+    node.intake.window = ReplayWindow::with_capacity(1);
+    assert!(matches!(node.say(&said(1)), Step::Begin(_)));
+    assert_eq!(node.code(&said(2)), code::OVERLOADED);
+    assert!(matches!(node.say(&Said { action: "look", ..said(3) }), Step::Begin(_)));
+}
+
+#[test]
+fn what_was_begun_before_a_restart_is_interrupted_on_disk_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::new();
+    let at = |millis| Timestamp::from_millis(millis);
+    let (mut started, _) = crate::started::Started::open(folder.path(), at(START)).unwrap();
+    for call in [1, 2] {
+        let Step::Begin(work) = node.say(&said(call)) else { panic!() };
+        started.begin(work.message, work.call, work.expires, at(START)).unwrap();
+    }
+    started.end(call_id(2, START), Ending::Ok, None, at(START)).unwrap();
+    drop(started);
+    let (started, _) = crate::started::Started::open(folder.path(), at(START)).unwrap();
+    node.intake = fresh_intake();
+    node.intake.restore(started.begun(), at(START));
+    let Step::Reply(reply) = node.say(&said(1)) else { panic!("acts again") };
+    assert_eq!(reply.answer.ending, Some(Ending::Failed));
+    assert_eq!(reply.answer.code.as_deref(), Some(code::INTERRUPTED));
+    let Step::Reply(reply) = node.say(&said(2)) else { panic!("acts again") };
+    assert_eq!(reply.answer.ending, Some(Ending::Ok), "its end was recorded");
+}
+
+/// What can happen to a node and its calls.
+#[derive(Debug, Clone)]
+enum Event {
+    Call(u64),
+    Resend(u64),
+    /// An envelope that was sent before, delivered once more or late.
+    Replay(usize),
+    Cancel(u64),
+    Finish(usize),
+    Restart,
+    Wait(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..6u64).prop_map(Event::Call),
+        4 => (0..6u64).prop_map(Event::Resend),
+        3 => (0..40usize).prop_map(Event::Replay),
+        1 => (0..6u64).prop_map(Event::Cancel),
+        4 => (0..6usize).prop_map(Event::Finish),
+        1 => Just(Event::Restart),
+        2 => prop_oneof![0..2_000u64, 30_000..1_200_000u64].prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Calls lost, doubled, late, out of order and across restarts: a write never begins twice, nothing begins after a
+    /// final answer, each message that is no replay is answered, and the final answer stays the same.
+    #[test]
+    fn never_acts_twice_and_always_answers(events in proptest::collection::vec(event(), 1..80)) {
+        let mut node = Node::new();
+        node.room = 3;
+        let mut sent: Vec<(Frames, u64)> = Vec::new();
+        let mut begun: HashMap<CallId, Begun> = HashMap::new();
+        let mut running: Vec<(u64, CallId)> = Vec::new();
+        let mut began: HashSet<u64> = HashSet::new();
+        // The final answer and when it was last known.
+        let mut ended: HashMap<u64, (Option<Ending>, Option<String>)> = HashMap::new();
+        for event in events {
+            let life = STORED_RESULTS.as_millis() as u64;
+            let forgettable = life - SKEW.as_millis() as u64;
+            let incoming = match event {
+                Event::Call(n) | Event::Resend(n) => {
+                    let said = Said { issued: node.now, ..said(n) };
+                    let frames = node.frames(&said, matches!(event, Event::Resend(_)));
+                    sent.push((frames.clone(), n));
+                    Some((frames, n, true))
+                }
+                Event::Replay(at) if !sent.is_empty() => {
+                    let (frames, n) = sent[at % sent.len()].clone();
+                    Some((frames, n, false))
+                }
+                Event::Cancel(n) => {
+                    let said = Said { issued: node.now, ..said(n) };
+                    let frames = node.cancel(&said);
+                    match node.take(&frames) {
+                        Step::Stop(call) => prop_assert!(running.iter().any(|(_, id)| *id == call)),
+                        Step::Reply(reply) => {
+                            let answer = (reply.answer.ending, reply.answer.code);
+                            prop_assert_eq!(ended.entry(n).or_insert(answer.clone()), &answer);
+                        }
+                        Step::Quiet => prop_assert!(node.now > START + forgettable),
+                        other => prop_assert!(false, "{other:?}"),
+                    }
+                    None
+                }
+                Event::Finish(at) if !running.is_empty() => {
+                    let (n, call) = running.remove(at % running.len());
+                    let reply = node.finish(n, Answer::ok(Map::new()));
+                    let reply = reply.expect("a begun call gets its answer");
+                    prop_assert_eq!(reply.stage, Stage::Done);
+                    let ending = reply.answer.ending.unwrap();
+                    if let Some(entry) = begun.get_mut(&call) {
+                        entry.ending = Some((ending, None));
+                        entry.keep = entry.expires.max(Timestamp::from_millis(node.now)).plus(STORED_RESULTS);
+                    }
+                    ended.insert(n, (Some(ending), None));
+                    None
+                }
+                Event::Restart => {
+                    let now = Timestamp::from_millis(node.now);
+                    // What runs stays in the record, what ended as long as its result.
+                    begun.retain(|_, entry| entry.ending.is_none() || entry.keep >= now);
+                    node.intake = fresh_intake();
+                    node.intake.restore(begun.iter(), now);
+                    for (n, _) in running.drain(..) {
+                        ended.insert(n, (Some(Ending::Failed), Some(code::INTERRUPTED.to_owned())));
+                    }
+                    // Refusals are not on disk.
+                    ended.retain(|n, _| began.contains(n));
+                    None
+                }
+                Event::Wait(millis) => {
+                    node.now += millis;
+                    None
+                }
+                Event::Replay(_) | Event::Finish(_) => None,
+            };
+            let Some((frames, n, is_new)) = incoming else { continue };
+            match node.take(&frames) {
+                Step::Begin(work) => {
+                    prop_assert!(began.insert(n), "call {n} began twice");
+                    prop_assert!(!ended.contains_key(&n), "call {n} began after its final answer");
+                    let now = Timestamp::from_millis(node.now);
+                    prop_assert!(work.is_write && work.expires >= now);
+                    begun.insert(work.call, Begun {
+                        message: work.message,
+                        expires: work.expires,
+                        ending: None,
+                        keep: work.expires.max(now).plus(STORED_RESULTS),
+                    });
+                    running.push((n, work.call));
+                }
+                Step::Reply(reply) if reply.stage == Stage::Accepted => {
+                    prop_assert!(running.iter().any(|(m, _)| *m == n));
+                }
+                Step::Reply(reply) => {
+                    prop_assert_eq!(reply.stage, Stage::Done);
+                    prop_assert!(running.iter().all(|(m, _)| *m != n), "a final answer while it runs");
+                    let answer = (reply.answer.ending, reply.answer.code);
+                    if let Some(known) = ended.get(&n) {
+                        // Long after, the result is forgotten; then the call is too old to begin, and that is said.
+                        let is_old = node.now > START + life;
+                        let is_clock = answer.1.as_deref() == Some(code::CLOCK);
+                        prop_assert!(answer == *known || (is_old && is_clock), "{answer:?} after {known:?}");
+                    } else {
+                        ended.insert(n, answer);
+                    }
+                }
+                Step::Quiet => {
+                    let is_old = node.now > START + forgettable;
+                    prop_assert!(!is_new || is_old, "a message that is no replay got no answer");
+                }
+                Step::Stop(_) => prop_assert!(false),
+            }
+        }
+        for (n, _) in running {
+            prop_assert!(node.finish(n, Answer::ok(Map::new())).is_some());
+        }
+    }
+}
