@@ -142,3 +142,8 @@ fn readable(bytes: &[u8]) -> String {
     let start = bytes.len().saturating_sub(MESSAGE_BYTES);
     String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).trim().to_owned()
 }
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
