@@ -261,6 +261,58 @@ mod tests {
         assert_eq!(second.connection().id, ConnId(1));
     }
 
+    /// A connection that was opened a while ago and from which nothing came since.
+    fn silent_for(list: &Arc<Connections>, channel: Channel, span: Duration) -> Listed {
+        let connection = Arc::new(Connection {
+            id: ConnId(list.next.fetch_add(1, Ordering::Relaxed)),
+            party: node("web1"),
+            channel,
+            from: address(),
+            opened: Instant::now().checked_sub(span).unwrap(),
+            heard: AtomicU32::new(0),
+            why: OnceLock::new(),
+            stop: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        });
+        list.try_list(&connection).ok().unwrap();
+        Listed { list: Arc::clone(list), connection }
+    }
+
+    #[test]
+    fn a_node_that_fell_silent_loses_both_connections() {
+        for (span, expected) in [(SILENT - Duration::from_secs(2), None), (SILENT, Some("silent"))] {
+            let list = Arc::new(Connections::default());
+            let call = silent_for(&list, Channel::Call, span);
+            let reply = silent_for(&list, Channel::Reply, span);
+            list.sweep();
+            assert_eq!(call.connection().why_closed(), expected);
+            assert_eq!(reply.connection().why_closed(), expected);
+            assert_eq!(reply.connection().stop().is_cancelled(), expected.is_some());
+        }
+        // Being silent on the call lane is a node's nature.
+        let list = Arc::new(Connections::default());
+        let call = silent_for(&list, Channel::Call, SILENT);
+        let reply = silent_for(&list, Channel::Reply, SILENT);
+        reply.connection().heard();
+        list.sweep();
+        assert!(call.connection().why_closed().is_none() && reply.connection().why_closed().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_takes_the_place_of_a_holder_that_missed_a_heartbeat() {
+        let list = Arc::new(Connections::default());
+        let call = silent_for(&list, Channel::Call, STALE);
+        let reply = silent_for(&list, Channel::Reply, STALE);
+        let ends = |listed: Listed| async move {
+            listed.connection().stop().cancelled().await;
+            listed.connection().why_closed()
+        };
+        let (new, why) = tokio::join!(open(&list, "web1", Channel::Call), ends(call));
+        assert!(new.is_ok());
+        assert_eq!(why, Some("replaced"));
+        drop(reply);
+    }
+
     #[tokio::test]
     async fn operators_may_come_as_often_as_they_like() {
         let list = Arc::new(Connections::default());

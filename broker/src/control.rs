@@ -112,3 +112,23 @@ async fn status(sources: &Sources) -> Result<Reply, Stopping> {
         recent: report.recent,
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watcher_that_is_too_slow_is_told_that_it_missed_something() {
+        let (changes, received) = broadcast::channel(2);
+        let mut feed = Some(received);
+        for name in ["a", "b", "c"] {
+            changes.send(Arc::new(Change::Forgotten(name.parse().unwrap()))).unwrap();
+        }
+        assert_eq!(next(&mut feed).await, Change::Missed);
+        assert_eq!(next(&mut feed).await, Change::Forgotten("b".parse().unwrap()));
+        assert_eq!(next(&mut feed).await, Change::Forgotten("c".parse().unwrap()));
+        drop(changes);
+        let more = timeout(Duration::from_millis(10), next(&mut feed)).await;
+        assert!(more.is_err(), "a feed that ended says nothing more");
+    }
+}

@@ -251,7 +251,7 @@ impl Keeper {
         let (store, nodes) = (Arc::clone(&self.store), self.roster.remembered());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = store.save(nodes) {
-                tracing::error!("the roster cannot be written: {error}");
+                tracing::error!("cannot write {}: {error}", store.path().display());
             }
         })
     }

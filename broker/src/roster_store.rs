@@ -85,6 +85,11 @@ impl RosterStore {
         Loaded::Unreadable(format!("{}: {problem}; {kept}", self.path.display()))
     }
 
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Replaces the file, so that a reader sees the old one or the new one, whole.
     pub(crate) fn save(&self, nodes: Vec<Remembered>) -> io::Result<()> {
         let bytes = codec::encode(&Contents { format: FORMAT, nodes }).map_err(io::Error::other)?;
