@@ -20,7 +20,8 @@ impl Server {
     /// # Errors
     /// When the log or the program cannot be opened.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        let file =
+            File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         Ok(Self { child, log: log.to_owned() })

@@ -32,6 +32,9 @@ fn build() -> PathBuf {
         .arg(folder.parent().unwrap_or(&folder))
         .args(["-p", "orch-broker", "-p", "orch-nodeagent", "-p", "orch-runner", "--bins"])
         .status();
-    assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "the programs do not build: {status:?}");
+    assert!(
+        status.as_ref().is_ok_and(std::process::ExitStatus::success),
+        "the programs do not build: {status:?}"
+    );
     folder
 }

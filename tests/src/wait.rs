@@ -13,7 +13,10 @@ pub fn until<T, S: Debug>(what: &str, mut look: impl FnMut() -> Result<T, S>) ->
         match look() {
             Ok(found) => return found,
             Err(state) => {
-                assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute; last seen: {state:?}");
+                assert!(
+                    begun.elapsed() < Duration::from_secs(60),
+                    "{what}: not within a minute; last seen: {state:?}"
+                );
             }
         }
         // Only the pace of looking: what is waited for decides when this ends.

@@ -1,3 +1,5 @@
 //! The end-to-end tests, as one program.
 
 mod house;
+mod readme;
+mod road;

@@ -1,0 +1,22 @@
+//! The only place that prints. It consumes results and events; it decides nothing.
+//!
+//! Data goes to stdout, talk (progress, counts, warnings) to stderr. Everything is readable without colour, text from
+//! nodes cannot steer a terminal, and a reader that closes early is a normal end.
+
+mod call;
+mod fold;
+mod json;
+mod printer;
+mod progress;
+mod style;
+mod table;
+mod text;
+
+pub use call::CallView;
+pub use fold::fold_results;
+pub use json::{call_json, discovery_json, fleet_json};
+pub use printer::{Format, Printer, Stream};
+pub use progress::Progress;
+pub use style::Style;
+pub use table::table;
+pub use text::{cell, clean, count, names, span};

@@ -1,0 +1,365 @@
+//! A fleet of real processes: one broker, its nodes, and an operator.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use orch_link::control::{self};
+use orch_link::socket_dir::SocketDir;
+use orch_link::tls::Credentials;
+use orch_link::{Dialer, entropy};
+use orch_runner::pki::{Authority, BrokerHost, CertPem};
+use orch_wire::control::{Presence, Reply, Request, Roster};
+use orch_wire::ids::{BrokerName, NodeName, OperatorName, Party};
+use orch_wire::keys::Psk;
+use orch_wire::limits::CONTROL_REPLY_BYTES;
+use serde_json::Value;
+
+use crate::process::{Ended, Server};
+use crate::{programs, wait};
+
+/// Address that everything listens on and goes to.
+const HOST: &str = "127.0.0.1";
+/// The operator of the tests.
+const OPERATOR: &str = "alice";
+
+/// A broker with its nodes and an operator, in a folder of its own.
+pub struct Fleet {
+    // Servers first: they end before their folder goes.
+    broker: Option<Server>,
+    nodes: BTreeMap<String, Server>,
+    port: u16,
+    authority: Authority,
+    psk: Psk,
+    operator: CertPem,
+    folder: tempfile::TempDir,
+}
+
+/// What a node of a test knows of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Facts beside its native ones.
+    pub facts: BTreeMap<String, Value>,
+    /// Its classes.
+    pub classes: Vec<String>,
+    /// A pre-shared key of its own, to be a stranger.
+    pub psk: Option<Psk>,
+}
+
+impl Node {
+    /// A node with this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// With a fact more.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a class more.
+    #[must_use]
+    pub fn class(mut self, name: &str) -> Self {
+        self.classes.push(name.to_owned());
+        self
+    }
+}
+
+impl Fleet {
+    /// A broker with no nodes yet.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("orch-").tempdir()?;
+        let authority = Authority::new()?;
+        let operator = authority.issue(&Party::Operator(OperatorName::new(OPERATOR)?), &[])?;
+        let psk = Psk::from_bytes(entropy::random());
+        let mut fleet =
+            Self { broker: None, nodes: BTreeMap::new(), port: 0, authority, psk, operator, folder };
+        let pem =
+            fleet.authority.issue(&Party::Broker(BrokerName::new("b1")?), &[HOST.parse::<BrokerHost>()?])?;
+        fleet.write_identity("broker", &pem)?;
+        fleet.start_broker()?;
+        fleet.write_identity("operator", &fleet.operator)?;
+        write(&fleet.path("operator/orch.toml"), &fleet.operator_config(fleet.port), 0o644)?;
+        Ok(fleet)
+    }
+
+    /// A fleet with these nodes, all of them here.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub fn with(nodes: impl IntoIterator<Item = Node>) -> Result<Self> {
+        let mut fleet = Self::start()?;
+        let mut names = Vec::new();
+        for node in nodes {
+            names.push(node.name.clone());
+            fleet.add(&node)?;
+        }
+        fleet.await_here(&names);
+        Ok(fleet)
+    }
+
+    fn operator_config(&self, port: u16) -> String {
+        format!(
+            "broker = \"{HOST}:{port}\"\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\npsk = \"psk\"\n\
+             agents = [\"{}\"]\n",
+            self.path("agents").display()
+        )
+    }
+
+    /// A path in the fleet's folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The port of its broker.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn write_identity(&self, folder: &str, pem: &CertPem) -> Result<()> {
+        let folder = self.path(folder);
+        std::fs::create_dir_all(&folder)?;
+        write(&folder.join("ca.pem"), self.authority.ca_pem(), 0o644)?;
+        write(&folder.join("cert.pem"), &pem.cert, 0o644)?;
+        write(&folder.join("key.pem"), &pem.key, 0o600)?;
+        write(&folder.join("psk"), &self.psk.to_text(), 0o600)
+    }
+
+    /// Starts the broker, on the port it had before if it had one, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_broker(&mut self) -> Result<()> {
+        let port_file = self.path("broker/port");
+        let _ = std::fs::remove_file(&port_file);
+        let config = format!(
+            "listen = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\nlog = \"debug\"\n\
+             [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n",
+            self.port,
+            self.path("run").display()
+        );
+        let config_file = self.path("broker/broker.toml");
+        write(&config_file, &config, 0o644)?;
+        let mut command = Command::new(programs::path("orch-broker"));
+        command.arg("--config").arg(&config_file).arg("--port-file").arg(&port_file);
+        self.broker = Some(Server::start(command, &self.path("broker/log"))?);
+        self.port = wait::until("the broker listens", || {
+            let text = std::fs::read_to_string(&port_file).map_err(|e| e.to_string())?;
+            text.trim().rsplit(':').next().and_then(|port| port.parse().ok()).ok_or(text)
+        });
+        Ok(())
+    }
+
+    /// The broker's process.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn broker(&mut self) -> Result<&mut Server> {
+        self.broker.as_mut().context("no broker runs")
+    }
+
+    /// Starts a node; it is here some moments later.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn add(&mut self, node: &Node) -> Result<()> {
+        let folder = format!("nodes/{}", node.name);
+        let pem = self.authority.issue(&Party::Node(NodeName::new(&node.name)?), &[])?;
+        self.write_identity(&folder, &pem)?;
+        if let Some(psk) = &node.psk {
+            write(&self.path(&folder).join("psk"), &psk.to_text(), 0o600)?;
+        }
+        let facts = self.path(&folder).join("facts.d");
+        std::fs::create_dir_all(&facts)?;
+        write(&facts.join("test.json"), &serde_json::to_string(&node.facts)?, 0o644)?;
+        let mut config = format!(
+            "broker = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\npsk = \"psk\"\nlog = \"debug\"\n\
+             [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
+             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[classes]\nfile = \"\"\n",
+            self.port,
+            self.path("run").display(),
+            self.path("agents").display(),
+        );
+        writeln!(config, "names = {:?}", node.classes)?;
+        write(&self.path(&folder).join("node.toml"), &config, 0o644)?;
+        self.start_node(&node.name)
+    }
+
+    /// Starts a node that was added before.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_node(&mut self, name: &str) -> Result<()> {
+        let folder = self.path("nodes").join(name);
+        let mut command = Command::new(programs::path("orch-node"));
+        command.arg("--config").arg(folder.join("node.toml"));
+        let server = Server::start(command, &folder.join("log"))?;
+        self.nodes.insert(name.to_owned(), server);
+        Ok(())
+    }
+
+    /// A node's process.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn node(&mut self, name: &str) -> Result<&mut Server> {
+        self.nodes.get_mut(name).with_context(|| format!("no node {name}"))
+    }
+
+    /// Kills a node, as a crash of its machine's process would.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn kill_node(&mut self, name: &str) -> Result<()> {
+        self.node(name)?.kill().map(drop)
+    }
+
+    /// Puts an external agent where every node finds it: its schema and its program. Before nodes are started.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn agent(&self, name: &str, schema: &Value, program: &str) -> Result<()> {
+        let folder = self.path("agents");
+        std::fs::create_dir_all(&folder)?;
+        write(&folder.join(format!("{name}.json")), &serde_json::to_string_pretty(schema)?, 0o644)?;
+        write(&folder.join(name), program, 0o755)
+    }
+
+    /// A file of an agent's own folder on a node.
+    #[must_use]
+    pub fn agent_state(&self, node: &str, agent: &str, file: &str) -> PathBuf {
+        self.path("nodes").join(node).join("state/agents").join(agent).join(file)
+    }
+
+    /// Writes a script and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn script(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path(name);
+        write(&path, text, 0o644)?;
+        Ok(path)
+    }
+
+    /// `orch` as the operator, with an environment of its own.
+    #[must_use]
+    pub fn orch(&self) -> Command {
+        let mut command = Command::new(programs::path("orch"));
+        command
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(self.folder.path())
+            .arg("--config")
+            .arg(self.path("operator/orch.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `orch` with these arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        match self.orch().args(arguments).output() {
+            Ok(output) => output.into(),
+            Err(error) => panic!("orch does not start: {error}"),
+        }
+    }
+
+    /// The broker's roster at this moment.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub fn roster(&self) -> Result<Roster> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let sockets = Arc::new(SocketDir::create(&self.path("run"))?);
+            let credentials =
+                Credentials::from_pem(self.authority.ca_pem(), &self.operator.cert, &self.operator.key)?;
+            let dialer = Dialer::new(
+                &format!("{HOST}:{}", self.port),
+                HOST,
+                credentials,
+                sockets,
+                Duration::from_secs(5),
+            )?;
+            let mut stream = control::connect(&dialer).await?;
+            stream.send(&Request::Roster { watch: false }).await?;
+            match stream.recv::<Reply>(CONTROL_REPLY_BYTES).await? {
+                Some(Reply::Roster(roster)) => Ok(roster),
+                other => bail!("the broker answered {other:?}"),
+            }
+        })
+    }
+
+    /// How a node stands in the roster; none where it is not in it.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub fn presence(&self, name: &str) -> Result<Option<Presence>> {
+        let roster = self.roster()?;
+        Ok(roster.nodes.iter().find(|entry| entry.node.as_str() == name).map(|entry| entry.presence))
+    }
+
+    /// Waits until a node stands so.
+    ///
+    /// # Panics
+    /// When it does not within a minute.
+    pub fn await_presence(&self, name: &str, presence: Presence) {
+        wait::until(&format!("{name} is {presence:?}"), || match self.presence(name) {
+            Ok(Some(now)) if now == presence => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+
+    /// Waits until all these nodes are here.
+    ///
+    /// # Panics
+    /// When they are not within a minute.
+    pub fn await_here(&self, names: &[String]) {
+        wait::until("all nodes are here", || {
+            let roster = self.roster().map_err(|e| format!("{e:#}"))?;
+            let missing: Vec<&String> = names
+                .iter()
+                .filter(|name| {
+                    !roster
+                        .nodes
+                        .iter()
+                        .any(|entry| entry.node.as_str() == name.as_str() && entry.presence == Presence::Here)
+                })
+                .collect();
+            if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
+        });
+    }
+}
+
+/// Writes a file that has its mode from its first moment on.
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+    use std::io::Write as _;
+    let failed = || path.display().to_string();
+    let _ = std::fs::remove_file(path);
+    let mut file = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(mode)
+        .open(path)
+        .with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)
+}
