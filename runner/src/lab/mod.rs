@@ -35,7 +35,23 @@ const COMING_UP: Duration = Duration::from_secs(120);
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The sample agents of `examples/agents`: name, schema, program.
-const SAMPLE_AGENTS: [(&str, &str, &str); 0] = [];
+const SAMPLE_AGENTS: [(&str, &str, &str); 3] = [
+    (
+        "package",
+        include_str!("../../../examples/agents/package.json"),
+        include_str!("../../../examples/agents/package"),
+    ),
+    (
+        "service",
+        include_str!("../../../examples/agents/service.json"),
+        include_str!("../../../examples/agents/service"),
+    ),
+    (
+        "shop",
+        include_str!("../../../examples/agents/shop.json"),
+        include_str!("../../../examples/agents/shop"),
+    ),
+];
 
 /// What lab is wanted.
 #[derive(Debug, Clone)]
