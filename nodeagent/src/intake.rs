@@ -34,6 +34,7 @@ const MAX_SPREAD: Duration = Duration::from_secs(30);
 
 /// What must be done about a message.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never stored")]
 pub(crate) enum Step {
     /// Nothing; it is counted.
     Quiet,
