@@ -4,10 +4,12 @@
 //! | --- | --- | --- |
 //! | [`client`] | sessions, discovery, calls, outcomes | scripts, terminals |
 //! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
+//! | [`config`] | layers of settings, each with its origin; the environment | what is done with it |
 //! | [`pki`] | the fleet's authority, and the files that parties start from | who reports it |
 //! | [`report`] | everything that is printed | scripts, sockets |
 
 pub mod client;
 pub mod lab;
+pub mod config;
 pub mod pki;
 pub mod report;

@@ -1,0 +1,15 @@
+//! Configuration of the operator's program: layers in a fixed order, each value with the place that it came from.
+//!
+//! Only here and in `main` the environment and the home folder are read.
+
+mod environment;
+mod layer;
+mod session;
+mod settings;
+mod span;
+
+pub use environment::{Environment, VARIABLES};
+pub use layer::{ConfigError, DEFAULT, Key, Origin, Setting};
+pub use session::socket_base;
+pub use settings::{Config, Overrides};
+pub use span::{SpanError, parse_span};
