@@ -3,13 +3,13 @@
 //! | module | does | must not know |
 //! | --- | --- | --- |
 //! | [`client`] | sessions, discovery, calls, outcomes | scripts, terminals |
-//! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
 //! | [`config`] | layers of settings, each with its origin; the environment | what is done with it |
+//! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
 //! | [`pki`] | the fleet's authority, and the files that parties start from | who reports it |
 //! | [`report`] | everything that is printed | scripts, sockets |
 
 pub mod client;
-pub mod lab;
 pub mod config;
+pub mod lab;
 pub mod pki;
 pub mod report;
