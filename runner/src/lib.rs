@@ -7,9 +7,15 @@
 //! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
 //! | [`pki`] | the fleet's authority, and the files that parties start from | who reports it |
 //! | [`report`] | everything that is printed | scripts, sockets |
+//! | [`diagnostic`] | what is wrong, where, and what to do | who reports it |
+//! | [`exit`] | what the exit codes mean, and which a run ends with | scripts |
+//! | [`schemas`] | the agent schemas that a script is checked against | the fleet |
 
 pub mod client;
 pub mod config;
+pub mod diagnostic;
+pub mod exit;
 pub mod lab;
 pub mod pki;
 pub mod report;
+pub mod schemas;

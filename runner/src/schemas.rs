@@ -1,0 +1,163 @@
+//! The agent schemas that a script is compiled against, by name.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orch_wire::schema::{AgentSchema, MAX_SCHEMA, SchemaError};
+
+/// Schemas that ship with the program: those of the agents that every node has.
+const BUILTIN: [(&str, &str); 1] = [("node", include_str!("../../stdlib/agents/node.json"))];
+
+/// A schema that cannot be used, with the file it stands in.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemasError {
+    /// A folder or file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// A file is no schema.
+    #[error("{file} is no schema of an agent: {}", listed(faults))]
+    Malformed {
+        /// Which.
+        file: String,
+        /// Everything that is wrong with it.
+        faults: Vec<SchemaError>,
+    },
+    /// Two files describe one agent differently.
+    #[error("{} and another file describe the agent `{agent}` differently", path.display())]
+    Twice {
+        /// The second file.
+        path: PathBuf,
+        /// The agent.
+        agent: String,
+    },
+}
+
+fn listed(faults: &[SchemaError]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Known agents.
+#[derive(Debug, Clone, Default)]
+pub struct Schemas {
+    agents: BTreeMap<String, Arc<AgentSchema>>,
+}
+
+impl Schemas {
+    /// The agents that every node has.
+    ///
+    /// # Errors
+    /// Never, as long as the files of the program are schemas, which a test holds.
+    pub fn builtin() -> Result<Self, SchemasError> {
+        let mut schemas = Self::default();
+        for (name, text) in BUILTIN {
+            let schema = AgentSchema::from_json(text).map_err(|faults| SchemasError::Malformed {
+                file: format!("built-in {name}.json"),
+                faults,
+            })?;
+            schemas.add(schema);
+        }
+        Ok(schemas)
+    }
+
+    /// Adds the schemas of a folder: all its files `*.json` and `*.toml`. A file that says the
+    /// same as one before is no fault: folders overlap.
+    ///
+    /// # Errors
+    /// On the first file, in name order, that cannot be read or is no schema.
+    pub fn add_folder(&mut self, folder: &Path) -> Result<(), SchemasError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            |error| SchemasError::Unreadable { path, error }
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+            let path = entry.map_err(unreadable(folder))?.path();
+            if path.extension().is_some_and(|extension| extension == "json" || extension == "toml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        for path in files {
+            let schema = read(&path)?;
+            match self.get(&schema.name) {
+                Some(known) if **known != schema => {
+                    return Err(SchemasError::Twice { path, agent: schema.name });
+                }
+                _ => self.add(schema),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a schema, in the place of one for the same agent.
+    pub fn add(&mut self, schema: AgentSchema) {
+        self.agents.insert(schema.name.clone(), Arc::new(schema));
+    }
+
+    /// The schema of an agent.
+    pub fn get(&self, agent: &str) -> Option<&Arc<AgentSchema>> {
+        self.agents.get(agent)
+    }
+
+    /// All schemas, by the names of their agents.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<AgentSchema>> {
+        self.agents.values()
+    }
+}
+
+fn read(path: &Path) -> Result<AgentSchema, SchemasError> {
+    use std::io::Read as _;
+
+    let unreadable = |error| SchemasError::Unreadable { path: path.to_owned(), error };
+    let mut text = String::new();
+    // One byte more than allowed is enough for the loader to say that it is too much.
+    let most = u64::try_from(MAX_SCHEMA).unwrap_or(u64::MAX).saturating_add(1);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(most).read_to_string(&mut text).map_err(unreadable)?;
+    let toml = path.extension().is_some_and(|extension| extension == "toml");
+    let schema = if toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
+    schema.map_err(|faults| SchemasError::Malformed { file: path.display().to_string(), faults })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOP: &str = r#"{"metadata": {"name": "shop", "description": "d", "author": "a", "license": "l",
+        "version": "1.0", "url": "u", "timeout": 5}, "actions": [{"action": "open", "description": "d"}]}"#;
+
+    #[test]
+    fn the_schemas_of_the_program_load() {
+        let schemas = Schemas::builtin().unwrap();
+        let node = schemas.get("node").unwrap();
+        assert!(node.action("ping").is_some_and(|ping| !ping.is_write()));
+    }
+
+    #[test]
+    fn a_folder_adds_its_agents_and_faults_name_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("shop.json"), SHOP).unwrap();
+        std::fs::write(folder.path().join("README"), "not a schema").unwrap();
+        let mut schemas = Schemas::builtin().unwrap();
+        schemas.add_folder(folder.path()).unwrap();
+        schemas.add_folder(folder.path()).unwrap();
+        assert_eq!(schemas.iter().map(|schema| schema.name.as_str()).collect::<Vec<_>>(), ["node", "shop"]);
+
+        std::fs::write(folder.path().join("shop2.json"), SHOP.replace("open", "close")).unwrap();
+        assert!(
+            matches!(schemas.add_folder(folder.path()), Err(SchemasError::Twice { agent, .. }) if agent == "shop")
+        );
+        std::fs::write(folder.path().join("shop2.json"), "{").unwrap();
+        let error = schemas.add_folder(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("shop2.json is no schema of an agent"), "{error}");
+        let error = schemas.add_folder(&folder.path().join("absent")).unwrap_err();
+        assert!(error.to_string().ends_with("absent cannot be read"), "{error}");
+    }
+}
