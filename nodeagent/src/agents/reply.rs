@@ -91,7 +91,8 @@ pub(super) fn read(path: &Path, action: &ActionSchema) -> Answer {
             format!("the agent's reply is nested deeper than {DEPTH} levels"),
         );
     }
-    let message = reply.statusmsg.unwrap_or_default();
+    // Libraries of agents fill in `OK` on their own; it tells nobody anything.
+    let message = reply.statusmsg.filter(|message| message.trim() != "OK").unwrap_or_default();
     let reason = match reply.statuscode {
         0 => return Answer { message, ..Answer::ok(data) },
         2 => code::UNKNOWN_ACTION,
@@ -99,7 +100,7 @@ pub(super) fn read(path: &Path, action: &ActionSchema) -> Answer {
         _ => code::ACTION,
     };
     let message = match message.trim() {
-        "" | "OK" => format!("the agent reported status {}", reply.statuscode),
+        "" => format!("the agent reported status {}", reply.statuscode),
         _ => message,
     };
     // It ran, so it is a failure whatever the status is.
