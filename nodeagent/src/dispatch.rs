@@ -1,20 +1,16 @@
 //! The one task that owns the node's state. Actions run beside it and report to it; it waits for nothing but events.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use orch_link::{LinkEvent, LinkHandle, entropy};
 use orch_wire::body::{Answer, Ending, code};
-use orch_wire::codec;
-use orch_wire::envelope::{self, EnvelopeError, Frames};
-use orch_wire::header::{Header, Kind, ReplyHeader};
-use orch_wire::ids::{CallId, Party};
+use orch_wire::envelope::Frames;
+use orch_wire::ids::CallId;
 use orch_wire::keys::Keys;
-use orch_wire::limits::{BODY_BYTES, CARD_INTERVAL, PROTOCOL, TIME_TO_LIVE};
+use orch_wire::limits::CARD_INTERVAL;
 use orch_wire::query::NodeView;
-use orch_wire::topic::Topic;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
@@ -22,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::act::act;
 use crate::agents::{Job, NodeInfo};
+use crate::alarms::Alarms;
 use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
+use crate::outbox::Outbox;
 use crate::refresh::{Snapshot, Sources};
 use crate::started::Started;
 use crate::work::{Reply, Work};
@@ -76,9 +74,8 @@ pub(crate) struct Dispatcher {
     sources: Arc<Sources>,
     board: Arc<CardBoard>,
     boot_id: Arc<str>,
-    keys: Keys,
     link: LinkHandle,
-    outgoing: mpsc::Sender<Frames>,
+    outbox: Outbox,
     events: mpsc::Receiver<LinkEvent>,
     inbox: mpsc::Receiver<Command>,
     up: watch::Sender<bool>,
@@ -89,14 +86,13 @@ pub(crate) struct Dispatcher {
     calls: HashMap<Id, CallId>,
     stops: HashMap<CallId, CancellationToken>,
     queue: VecDeque<Box<Work>>,
-    alarms: BTreeMap<(Instant, u64), Alarm>,
-    alarm_number: u64,
+    alarms: Alarms<Alarm>,
     reading: Option<JoinHandle<Snapshot>>,
 }
 
 impl Dispatcher {
     pub(crate) fn new(parts: Parts) -> Self {
-        let outgoing = parts.link.sender();
+        let outbox = Outbox::new(parts.info.identity.clone(), parts.keys, parts.link.sender());
         Self {
             intake: parts.intake,
             started: Arc::new(Mutex::new(parts.started)),
@@ -106,9 +102,8 @@ impl Dispatcher {
             sources: parts.sources,
             board: parts.board,
             boot_id: parts.boot_id,
-            keys: parts.keys,
             link: parts.link,
-            outgoing,
+            outbox,
             events: parts.events,
             inbox: parts.inbox,
             up: parts.up,
@@ -119,8 +114,7 @@ impl Dispatcher {
             calls: HashMap::new(),
             stops: HashMap::new(),
             queue: VecDeque::new(),
-            alarms: BTreeMap::new(),
-            alarm_number: 0,
+            alarms: Alarms::default(),
             reading: None,
         }
     }
@@ -131,7 +125,7 @@ impl Dispatcher {
         self.set_refresh_alarm();
         let stop = self.stop.clone();
         loop {
-            let alarm = self.next_alarm();
+            let alarm = self.alarms.next();
             tokio::select! {
                 () = stop.cancelled() => break,
                 event = self.events.recv() => match event {
@@ -189,7 +183,7 @@ impl Dispatcher {
                 } else {
                     self.queue.push_back(work)
                 }
-                self.set_alarm(MOMENT, Alarm::Accept(call));
+                self.alarms.set(MOMENT, Alarm::Accept(call));
             }
             Step::Stop(call) => self.stop_call(call),
         }
@@ -197,7 +191,12 @@ impl Dispatcher {
 
     fn begin(&mut self, work: Work) {
         let call = work.call;
-        tracing::info!(%call, caller = %work.caller, agent = %work.agent.name, action = %work.action, "begins");
+        let (caller, agent, action) = (&work.caller, &work.agent.name, &work.action);
+        if work.is_write {
+            tracing::info!(%call, %caller, %agent, %action, "a write begins");
+        } else {
+            tracing::debug!(%call, %caller, %agent, %action, "a read begins");
+        }
         let stop = CancellationToken::new();
         self.stops.insert(call, stop.clone());
         let info = Arc::new(NodeInfo { counters: self.intake.counters(), ..self.info.clone() });
@@ -236,37 +235,14 @@ impl Dispatcher {
     }
 
     fn finish(&mut self, call: CallId, answer: Answer) {
-        let answer = self.fit(answer);
-        tracing::info!(%call, ending = ?answer.ending, code = answer.code, "ended");
+        let answer = self.outbox.fit(answer);
+        if answer.ending == Some(Ending::Ok) {
+            tracing::debug!(%call, "ended well");
+        } else {
+            tracing::info!(%call, ending = ?answer.ending, code = answer.code, message = answer.message, "ended");
+        }
         if let Some(reply) = self.intake.finish(call, answer, entropy::now()) {
             self.reply(reply);
-        }
-    }
-
-    /// An answer too large to travel becomes a failure that says so: it must not be lost without a word.
-    fn fit(&self, answer: Answer) -> Answer {
-        let bytes = codec::encode(&answer).map_or(usize::MAX, |bytes| bytes.len());
-        if bytes < BODY_BYTES / 2 || self.try_seal(&answer).is_ok() {
-            return answer;
-        }
-        let message = format!("the answer of {bytes} bytes is larger than a message can be");
-        Answer { elapsed: answer.elapsed, ..Answer::failed(code::REPLY, message) }
-    }
-
-    fn try_seal(&self, answer: &Answer) -> Result<Frames, EnvelopeError> {
-        let header = ReplyHeader { call: entropy::call_id(), stage: orch_wire::header::Stage::Done, seq: 0 };
-        envelope::seal(&self.keys, &Topic::Probe, self.header(header), answer, &entropy::random())
-    }
-
-    fn header(&self, reply: ReplyHeader) -> Header {
-        Header {
-            version: PROTOCOL,
-            id: entropy::message_id(),
-            sender: Party::Node(self.info.identity.clone()),
-            issued_at: entropy::now(),
-            ttl: TIME_TO_LIVE.into(),
-            lz4: false,
-            kind: Kind::Reply(reply),
         }
     }
 
@@ -275,68 +251,44 @@ impl Dispatcher {
         if spread > 0 && !self.stop.is_cancelled() {
             let delay = Duration::from_millis(entropy::nonce() % spread);
             reply.spread = Duration::ZERO;
-            return self.set_alarm(delay, Alarm::Send(Box::new(reply)));
+            return self.alarms.set(delay, Alarm::Send(Box::new(reply)));
         }
         self.send_reply(&reply);
     }
 
     fn send_reply(&mut self, reply: &Reply) {
-        let header = self.header(ReplyHeader { call: reply.call, stage: reply.stage, seq: reply.seq });
-        let topic = Topic::Reply(reply.to.clone());
-        match envelope::seal(&self.keys, &topic, header, &reply.answer, &entropy::random()) {
-            Ok(frames) => self.send(frames),
-            Err(error) => tracing::error!(call = %reply.call, %error, "a reply cannot be sealed"),
-        }
-    }
-
-    /// Never waits: what finds no room is counted, and the runner asks again for what it misses.
-    fn send(&mut self, frames: Frames) {
-        if let Err(TrySendError::Full(_)) = self.outgoing.try_send(frames) {
-            self.intake.counters.unsent += 1;
-        }
-    }
-
-    fn set_alarm(&mut self, after: Duration, alarm: Alarm) {
-        self.alarm_number = self.alarm_number.wrapping_add(1);
-        if let Some(at) = Instant::now().checked_add(after) {
-            self.alarms.insert((at, self.alarm_number), alarm);
-        }
+        self.intake.counters.unsent += u64::from(!self.outbox.reply(reply));
     }
 
     /// A little early and never twice at the same distance, so that a fleet started at once does not stay in step.
     fn set_card_alarm(&mut self) {
         let jitter = Duration::from_millis(entropy::nonce() % 10_000);
-        self.set_alarm(CARD_INTERVAL.saturating_sub(jitter), Alarm::Card);
+        self.alarms.set(CARD_INTERVAL.saturating_sub(jitter), Alarm::Card);
     }
 
     fn set_refresh_alarm(&mut self) {
         if !self.refresh.is_zero() {
-            self.set_alarm(self.refresh, Alarm::Refresh);
+            self.alarms.set(self.refresh, Alarm::Refresh);
         }
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
-        self.alarms.first_key_value().map(|((at, _), _)| *at)
-    }
-
     fn ring(&mut self) {
-        while self.next_alarm().is_some_and(|at| at <= Instant::now()) {
-            match self.alarms.pop_first() {
-                Some((_, Alarm::Accept(call))) => {
+        while let Some(alarm) = self.alarms.pop_due() {
+            match alarm {
+                Alarm::Accept(call) => {
                     if let Some(reply) = self.intake.accept(call) {
                         self.send_reply(&reply);
                     }
                 }
-                Some((_, Alarm::Send(reply))) => self.send_reply(&reply),
-                Some((_, Alarm::Card)) => {
+                Alarm::Send(reply) => self.send_reply(&reply),
+                Alarm::Card => {
                     self.send_card(false);
                     self.set_card_alarm();
                 }
-                Some((_, Alarm::Refresh)) => {
+                Alarm::Refresh => {
                     self.read_again();
                     self.set_refresh_alarm();
                 }
-                None => {}
             }
         }
     }
@@ -344,8 +296,8 @@ impl Dispatcher {
     fn send_card(&mut self, goodbye: bool) {
         // While the lanes are down a card would only be stale when they open; opening brings its own.
         if *self.up.borrow() {
-            let frames = self.board.frames(entropy::nonce(), goodbye);
-            self.send(frames);
+            let sent = self.outbox.send(self.board.frames(entropy::nonce(), goodbye));
+            self.intake.counters.unsent += u64::from(!sent);
         }
     }
 
@@ -397,14 +349,14 @@ impl Dispatcher {
         for call in left {
             self.finish(call, interrupted());
         }
-        for alarm in std::mem::take(&mut self.alarms).into_values() {
+        for alarm in self.alarms.take_all() {
             if let Alarm::Send(reply) = alarm {
                 self.send_reply(&reply);
             }
         }
         self.send_card(true);
-        let Self { link, outgoing, events, actions, .. } = self;
-        drop((outgoing, actions));
+        let Self { link, outbox, events, actions, .. } = self;
+        drop((outbox, actions));
         // The events are kept until then: without a receiver the link would end at once.
         link.close().await;
         drop(events);
@@ -433,7 +385,7 @@ impl Dispatcher {
 
     async fn end_actions(&mut self, until: Instant) {
         while !self.actions.is_empty() {
-            let alarm = self.next_alarm();
+            let alarm = self.alarms.next();
             tokio::select! {
                 Some(ended) = self.actions.join_next_with_id() => {
                     let ended = ended.map(|(id, answer)| (id, as_interrupted(answer)));

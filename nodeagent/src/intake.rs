@@ -7,27 +7,30 @@
 //! seen, and an answer other than the first would be a lie about what was done. For the same reason every final answer,
 //! a refusal too, is remembered: a resend must not act after the runner was told that nothing was done.
 
+mod refusal;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use orch_wire::body::{Answer, Call, code};
-use orch_wire::envelope::{self, Frames, Opened};
-use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
-use orch_wire::ids::{CallId, CollectiveName, NodeName, OperatorName, Party};
-use orch_wire::keys::Keys;
-use orch_wire::limits::{MAX_TIME_TO_LIVE, SKEW, STORED_RESULTS};
-use orch_wire::nodeset;
-use orch_wire::query::{NodeView, Query};
-use orch_wire::replay::{Admission, ReplayWindow};
-use orch_wire::time::{Freshness, Timestamp, expires_at, freshness};
-use orch_wire::topic::{ReplyTopic, Topic};
-use serde_json::json;
-
+use self::refusal::{Refusal, check_time, is_forgettable};
 use crate::agents::Registry;
 use crate::spool::{Ended, Spool, lost};
 use crate::started::Begun;
 use crate::stats::Counters;
 use crate::work::{Reply, Work};
+use orch_wire::body::{Answer, Call, code};
+use orch_wire::envelope::{self, Frames, Opened};
+use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
+use orch_wire::ids::{CallId, CollectiveName, NodeName, OperatorName, Party};
+use orch_wire::keys::Keys;
+use orch_wire::limits::SKEW;
+use orch_wire::nodeset;
+use orch_wire::query::{NodeView, Query};
+use orch_wire::replay::{Admission, ReplayWindow};
+use orch_wire::time::{Freshness, Timestamp, expires_at, freshness};
+use orch_wire::topic::{ReplyTopic, Topic};
 
 /// Longest span over which replies are spread.
 const MAX_SPREAD: Duration = Duration::from_secs(30);
@@ -352,60 +355,6 @@ impl Intake {
     }
 }
 
-/// Why a call does not begin.
-#[derive(Debug)]
-enum Refusal {
-    Skipped,
-    /// It may have been begun and forgotten; no answer would be sure to be true.
-    Forgotten,
-    Rejected(Box<Answer>),
-}
-
-impl Refusal {
-    fn because(code: &str, message: impl Into<String>) -> Self {
-        Self::Rejected(Box::new(Answer::rejected(code, message)))
-    }
-}
-
-/// Whether a call is so old that it may have been begun, ended and forgotten. Saying that it was refused could then be a
-/// lie; without an answer it ends as what it is to its caller, unknown.
-fn is_forgettable(call: CallId, now: Timestamp) -> bool {
-    call.made_at().is_none_or(|made_at| now > made_at.plus(STORED_RESULTS.saturating_sub(SKEW)))
-}
-
-/// A message must be within its time-to-live, and the call itself younger than the longest one: results are
-/// remembered longer than that, so an older call could have been begun and forgotten.
-fn check_time(
-    call: CallId,
-    issued_at: Timestamp,
-    time_to_live: Duration,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let made_at = call
-        .made_at()
-        .ok_or_else(|| Refusal::because(code::MALFORMED, "the call's id does not say when it was made"))?;
-    let message = match (freshness(issued_at, time_to_live, now), freshness(made_at, MAX_TIME_TO_LIVE, now)) {
-        (Freshness::Fresh, Freshness::Fresh) => return Ok(()),
-        (Freshness::PostDated, _) | (_, Freshness::PostDated) => {
-            format!("the message is of {issued_at}, this node's clock says {now}")
-        }
-        (Freshness::Expired, _) => {
-            format!(
-                "the message is of {issued_at} and may be {} s old, this node's clock says {now}",
-                time_to_live.as_secs()
-            )
-        }
-        (_, Freshness::Expired) if is_forgettable(call, now) => return Err(Refusal::Forgotten),
-        (_, Freshness::Expired) => {
-            format!("the call is of {made_at}, too long ago to begin it; this node's clock says {now}")
-        }
-    };
-    let mut answer = Answer::rejected(code::CLOCK, message);
-    answer.data.insert("node_time".to_owned(), json!(now.millis()));
-    answer.data.insert("issued_at".to_owned(), json!(issued_at.millis()));
-    Err(Refusal::Rejected(Box::new(answer)))
-}
-
 fn accepted(call: CallId, running: &Running) -> Reply {
     Reply {
         to: running.reply_to.clone(),
@@ -424,6 +373,3 @@ fn reply(call: CallId, to: &ReplyTopic, spread: Duration, ended: Ended) -> Reply
     };
     Reply { to: to.clone(), call, stage, seq, answer, spread }
 }
-
-#[cfg(test)]
-mod tests;

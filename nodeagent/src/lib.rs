@@ -7,6 +7,7 @@
 //! | `intake` | verifies, recognises repeats, selects, validates: the pure core, with time as a parameter |
 //! | `started`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
 //! | `dispatch` | the one task that owns the state; actions run beside it and report to it |
+//! | `act`, `outbox` | one action beside the task; replies on their way out |
 //! | `agents` | the built-in `node` agent, external agents, and the registry of both |
 //! | `facts`, `classes` | what the node knows of itself |
 //! | `card`, `stats` | what it says of itself |
@@ -14,6 +15,7 @@
 
 mod act;
 mod agents;
+mod alarms;
 mod card;
 mod classes;
 pub mod config;
@@ -22,6 +24,7 @@ mod facts;
 mod files;
 mod intake;
 mod json;
+mod outbox;
 mod problem;
 mod refresh;
 mod service;

@@ -1,6 +1,6 @@
 //! `orch-node`: reads its configuration and runs a node until it is told to stop.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -75,7 +75,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     if args.check {
         return Ok(());
     }
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     let node = resolved.into_node().map_err(configuration)?;
     // One thread does: the node waits nearly always, and each thread would cost memory.
     let runtime = tokio::runtime::Builder::new_current_thread()

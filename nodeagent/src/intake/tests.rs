@@ -7,7 +7,7 @@ use orch_wire::keys::Psk;
 use orch_wire::limits::{PROTOCOL, STORED_RESULTS};
 use orch_wire::schema::AgentSchema;
 use proptest::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::*;
 
