@@ -7,6 +7,7 @@ use orch_link::entropy;
 use orch_wire::body::{Answer, Ending, code};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::agents::Job;
 use crate::started::Started;
@@ -14,8 +15,9 @@ use crate::started::Started;
 /// A program's own limit kills it; this much later the action is given up even if that failed.
 const BEYOND: Duration = Duration::from_secs(3);
 
-/// Runs an action to its answer. The record of its begin is on disk before anything is done.
-pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>) -> Answer {
+/// Runs an action to its answer. The record of its begin is on disk before anything is done. When `closing` is set, what
+/// stops the action is the end of the agent.
+pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>, closing: CancellationToken) -> Answer {
     let (call, message, expires) = (job.work.call, job.work.message, job.work.expires);
     let is_write = job.work.is_write;
     if entropy::now() > expires {
@@ -37,7 +39,10 @@ pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>) -> Answer {
             return Answer::rejected(code::STATE, "this node cannot record that the action begins");
         }
     }
-    let answer = run(job).await;
+    let mut answer = run(job).await;
+    if closing.is_cancelled() && answer.code.as_deref() == Some(code::CANCELLED) {
+        answer = Answer { elapsed: answer.elapsed, ..interrupted() };
+    }
     if is_write {
         let (ending, code) = (answer.ending.unwrap_or(Ending::Failed), answer.code.clone());
         let recorded = spawn_blocking(move || {
@@ -49,6 +54,11 @@ pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>) -> Answer {
         }
     }
     answer
+}
+
+/// The answer of an action that the end of the agent cut short.
+pub(crate) fn interrupted() -> Answer {
+    Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran")
 }
 
 async fn run(job: Job) -> Answer {

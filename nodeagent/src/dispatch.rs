@@ -16,7 +16,7 @@ use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::act;
+use crate::act::{act, interrupted};
 use crate::agents::{Job, NodeInfo};
 use crate::alarms::Alarms;
 use crate::card::{self, CardBoard};
@@ -200,7 +200,8 @@ impl Dispatcher {
         let stop = CancellationToken::new();
         self.stops.insert(call, stop.clone());
         let info = Arc::new(NodeInfo { counters: self.intake.counters(), ..self.info.clone() });
-        let task = self.actions.spawn(act(Job { work, info, stop }, Arc::clone(&self.started)));
+        let closing = self.stop.clone();
+        let task = self.actions.spawn(act(Job { work, info, stop }, Arc::clone(&self.started), closing));
         self.calls.insert(task.id(), call);
     }
 
@@ -387,28 +388,12 @@ impl Dispatcher {
         while !self.actions.is_empty() {
             let alarm = self.alarms.next();
             tokio::select! {
-                Some(ended) = self.actions.join_next_with_id() => {
-                    let ended = ended.map(|(id, answer)| (id, as_interrupted(answer)));
-                    self.action_ended(ended);
-                }
+                Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
                 () = sleep_until(alarm.unwrap_or(until)), if alarm.is_some() => self.ring(),
                 () = sleep_until(until) => return,
             }
         }
     }
-}
-
-/// What the shutdown stopped was not cancelled by its caller.
-fn as_interrupted(answer: Answer) -> Answer {
-    if answer.code.as_deref() == Some(code::CANCELLED) {
-        Answer { elapsed: answer.elapsed, ..interrupted() }
-    } else {
-        answer
-    }
-}
-
-fn interrupted() -> Answer {
-    Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran")
 }
 
 async fn joined(reading: &mut Option<JoinHandle<Snapshot>>) -> Result<Snapshot, JoinError> {

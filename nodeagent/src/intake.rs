@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use self::refusal::{Refusal, check_time, is_forgettable};
+use crate::act::interrupted;
 use crate::agents::Registry;
 use crate::spool::{Ended, Spool, lost};
 use crate::started::Begun;
@@ -104,7 +105,7 @@ impl Intake {
         for (call, begun) in begun {
             let answer = match &begun.ending {
                 Some((ending, code)) => lost(*ending, code.as_deref()),
-                None => Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran"),
+                None => interrupted(),
             };
             self.window.admit(begun.message, begun.expires, now);
             self.spool.put(*call, &Ended::Done(Box::new(answer), 0), true, now);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{NodeInfo, Registry};
+use crate::agents::{NodeInfo, Registry, remove_stale};
 use crate::card::{self, CardBoard};
 use crate::dispatch::{Command, Dispatcher, Parts};
 use crate::facts::FactSource;
@@ -119,6 +119,7 @@ impl NodeService {
     pub fn start(config: NodeConfig) -> Result<RunningNode, StartError> {
         let now = entropy::now();
         files::create_private_folder(&config.state_dir)?;
+        remove_stale(&config.run_dir);
         let (started, problems) = Started::open(&config.state_dir, now)?;
         for problem in &problems {
             tracing::warn!(%problem, "the record of begun writes has a line that cannot be read");

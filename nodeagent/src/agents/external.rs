@@ -67,7 +67,7 @@ impl Room {
         let base = job.info.run_dir.as_path();
         files::create_private_folder(base)?;
         let folder = tempfile::Builder::new()
-            .prefix("call-")
+            .prefix(&format!("call-{}-", std::process::id()))
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(base)
             .map_err(FileError::io("create a folder in", base))?;
@@ -94,6 +94,20 @@ impl Room {
             ("MCOLLECTIVE_REPLY_FILE", self.reply.clone().into()),
             ("ORCH_AGENT_STATE", self.state.clone().into()),
         ]
+    }
+}
+
+/// Removes what runs of processes that no longer live have left: a killed agent cannot clean up.
+pub(crate) fn remove_stale(run_dir: &Path) {
+    for path in files::list(run_dir, usize::MAX).unwrap_or_default() {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let pid = name.strip_prefix("call-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if let Some(pid) = pid
+            && !Path::new("/proc").join(pid.to_string()).exists()
+            && let Err(error) = fs::remove_dir_all(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "files of an earlier run cannot be removed");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod process;
 mod registry;
 mod reply;
 
+pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
 pub use registry::Registry;
 pub(crate) use registry::{Agent, Job};

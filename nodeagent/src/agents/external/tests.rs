@@ -330,3 +330,16 @@ async fn memory_is_limited() {
     let answer = kit.run().await;
     assert_eq!(failed(&answer).0, "action");
 }
+
+#[test]
+fn what_a_killed_agent_left_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = format!("call-{}-x", std::process::id());
+    for name in ["call-999999999-x", &own, "other"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    remove_stale(folder.path());
+    let left = |name: &str| folder.path().join(name).exists();
+    assert!(!left("call-999999999-x") && left(&own) && left("other"));
+    remove_stale(&folder.path().join("none"));
+}
