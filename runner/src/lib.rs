@@ -2,6 +2,7 @@
 //!
 //! | module | does | must not know |
 //! | --- | --- | --- |
+//! | [`cli`] | the command line, one file per command | what others do not let it know |
 //! | [`client`] | sessions, discovery, calls, outcomes | scripts, terminals |
 //! | [`config`] | layers of settings, each with its origin; the environment | what is done with it |
 //! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
@@ -11,6 +12,7 @@
 //! | [`exit`] | what the exit codes mean, and which a run ends with | scripts |
 //! | [`schemas`] | the agent schemas that a script is checked against | the fleet |
 
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod diagnostic;

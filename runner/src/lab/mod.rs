@@ -228,7 +228,9 @@ impl Lab {
 
     /// Writes what another process needs to reach it: `orch.toml` and the files it names. Gives the path of `orch.toml`.
     pub fn write_config(&self, dir: &Path) -> Result<PathBuf, LabError> {
-        Ok(write_operator(dir, self.authority.ca_pem(), &self.operator, &self.psk, self.dialer.address())?)
+        let address = self.dialer.address();
+        let agents = self.agents_dir();
+        Ok(write_operator(dir, self.authority.ca_pem(), &self.operator, &self.psk, address, &agents)?)
     }
 
     /// Folder of the sample agents' schemas, which the runner checks calls against.

@@ -172,23 +172,24 @@ impl PkiFolder {
         let folder = self.operator_folder(operator);
         let pem = self.authority.issue(&Party::Operator(operator.clone()), &[])?;
         let psk = line(&self.psk);
-        let config = texts::operator(&self.broker);
+        let config = texts::operator(&self.broker, None);
         store::new_folder(&folder, &operator_entries(self.authority.ca_pem(), &pem, &psk, &config))?;
         Ok(folder)
     }
 }
 
 /// Writes an operator's `orch.toml` and what it names into a folder, over those of an earlier time: for fleets that
-/// live only as long as a process, such as the lab's.
+/// live only as long as a process, such as the lab's. `agents` is a folder of schemas.
 pub fn write_operator(
     dir: &Path,
     ca: &str,
     pem: &CertPem,
     psk: &Psk,
     broker: &str,
+    agents: &Path,
 ) -> Result<PathBuf, StoreError> {
     let psk = Zeroizing::new(format!("{}\n", psk.to_text()));
-    store::replace(dir, &operator_entries(ca, pem, &psk, &texts::operator(broker)))?;
+    store::replace(dir, &operator_entries(ca, pem, &psk, &texts::operator(broker, Some(agents))))?;
     Ok(dir.join("orch.toml"))
 }
 

@@ -47,8 +47,8 @@ pub(super) fn node(broker: &str, run: Option<&Path>) -> String {
 }
 
 /// `orch.toml` of an operator.
-pub(super) fn operator(broker: &str) -> String {
-    format!(
+pub(super) fn operator(broker: &str, agents: Option<&Path>) -> String {
+    let mut text = format!(
         "# Made by orch. `orch config show` shows every key and where its value comes from.\n\
          broker = {}\n\
          ca = \"ca.pem\"\n\
@@ -56,7 +56,11 @@ pub(super) fn operator(broker: &str) -> String {
          key = \"operator.key\"\n\
          psk = \"psk\"\n",
         quoted(broker)
-    )
+    );
+    if let Some(agents) = agents {
+        text.push_str(&format!("agents = [{}]\n", quoted_path(agents)));
+    }
+    text
 }
 
 /// `fleet.toml`: what later additions need to know.

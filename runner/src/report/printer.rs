@@ -132,6 +132,13 @@ impl Printer {
         }
     }
 
+    /// Asks a question; the answer is typed behind it.
+    pub fn ask(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        // Nobody is left to ask when stderr is gone; the answer is then no.
+        let _ = write!(err, "{question}").and_then(|()| err.flush());
+    }
+
     /// Says what must not be missed, such as an error.
     pub fn always_say(&self, text: &str) {
         // Nobody is left to tell when stderr is gone.

@@ -1,0 +1,130 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use orch_wire::nodeset::Limit;
+use orch_wire::query::filter::Filter;
+
+use crate::config::parse_span;
+use crate::report::Format;
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(super) struct GlobalFlags {
+    /// Read this configuration, not the project's or the user's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(super) config: Option<PathBuf>,
+
+    /// How data is written: human, table, json, jsonl
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human", value_parser = format(), help_heading = "Global options")]
+    pub(super) format: Format,
+
+    /// Say less: no counts, no notes
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub(super) quiet: bool,
+}
+
+fn format() -> impl clap::builder::TypedValueParser<Value = Format> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(["human", "table", "json", "jsonl"])
+        .try_map(|text| text.parse::<Format>())
+}
+
+/// Which nodes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which nodes")]
+pub(super) struct FilterFlags {
+    /// Nodes where this comparison of a fact holds, such as `os.family=Debian` or `cpus>=4`
+    #[arg(short = 'F', long = "fact", value_name = "FACT=VALUE")]
+    facts: Vec<String>,
+
+    /// Nodes with this class, or one that matches /regex/
+    #[arg(short = 'C', long = "class", value_name = "CLASS")]
+    classes: Vec<String>,
+
+    /// Nodes with this agent
+    #[arg(short = 'A', long = "agent", value_name = "AGENT")]
+    agents: Vec<String>,
+
+    /// Nodes by name: plain, /regex/ or a node set such as `web[01-20]`
+    #[arg(short = 'I', long = "identity", value_name = "NAMES")]
+    identities: Vec<String>,
+
+    /// Facts and classes in one text, such as 'os.family=Debian role::web'
+    #[arg(short = 'W', long = "with", value_name = "WORDS")]
+    words: Vec<String>,
+
+    /// Nodes that match a query, such as 'role::web and not cpus < 4'
+    #[arg(short = 'S', long = "select", value_name = "QUERY")]
+    queries: Vec<String>,
+
+    /// Nodes listed in a file, one a line; `-` reads them, or the JSON results of an earlier call, from standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) nodes: Option<PathBuf>,
+
+    /// At most so many of these nodes, or so many percent
+    #[arg(long, value_name = "N|N%")]
+    pub(super) limit: Option<Limit>,
+
+    /// Draw the nodes of --limit at random; the same seed draws the same
+    #[arg(long, value_name = "NUMBER", requires = "limit")]
+    pub(super) seed: Option<u64>,
+
+    /// Only one of these nodes, the first by name
+    #[arg(long, conflicts_with = "limit")]
+    pub(super) one: bool,
+}
+
+impl FilterFlags {
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            facts: self.facts.clone(),
+            classes: self.classes.clone(),
+            agents: self.agents.clone(),
+            identities: self.identities.clone(),
+            words: self.words.clone(),
+            queries: self.queries.clone(),
+        }
+    }
+
+    /// Whether nothing restricts the nodes: a limit chooses among all of them and restricts nothing.
+    pub(super) fn is_unfiltered(&self) -> bool {
+        self.nodes.is_none() && self.filter().is_empty()
+    }
+}
+
+/// Which fleet.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which fleet")]
+pub(super) struct FleetFlags {
+    /// The collective that calls go to
+    #[arg(short = 'T', long, value_name = "NAME")]
+    pub(super) collective: Option<String>,
+
+    /// Start a fleet of N nodes inside of this process and use that
+    #[arg(long, value_name = "N", conflicts_with = "collective")]
+    pub(super) lab: Option<usize>,
+
+    /// Let the one node of --lab 1 change this machine
+    #[arg(long, requires = "lab")]
+    pub(super) lab_host: bool,
+
+    /// How long a node that is here may take to say whether it matches
+    #[arg(long, value_name = "SPAN")]
+    pub(super) discovery_timeout: Option<String>,
+
+    /// How long opening the connection to the broker may take
+    #[arg(long, value_name = "SPAN")]
+    pub(super) connect_timeout: Option<String>,
+}
+
+/// How to call.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "How to call")]
+pub(super) struct CallFlags {
+    /// Time limit of the action on each node, such as 30s [default: the agent's]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    pub(super) timeout: Option<Duration>,
+}

@@ -1,0 +1,229 @@
+//! The way to the fleet that a command works on: a configured one, or a lab inside of the process.
+
+use orch_link::Dialer;
+use orch_wire::ids::{ActionName, AgentName};
+use orch_wire::schema::ActionSchema;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::flags::{FleetFlags, GlobalFlags};
+use super::interrupts::Interrupts;
+use super::target::Target;
+use crate::client::{CallReport, CallRequest, Discovery, Scope, Session, SessionConfig};
+use crate::config::{Config, Environment, Overrides};
+use crate::exit::{Exit, Tally};
+use crate::lab::{Lab, LabConfig};
+use crate::report::{CallView, Printer, Progress, Stream};
+use crate::schemas::Schemas;
+
+/// What every command stands on.
+pub(super) struct Ground<'a> {
+    pub(super) global: &'a GlobalFlags,
+    pub(super) environment: &'a Environment,
+    pub(super) printer: &'a Printer,
+    pub(super) interrupts: &'a Interrupts,
+}
+
+impl Ground<'_> {
+    /// The configuration under these flags.
+    pub(super) fn config(&self, flags: &FleetFlags) -> Result<Config, Failure> {
+        Ok(Config::load(&self.overrides(flags), self.environment)?)
+    }
+
+    fn overrides(&self, flags: &FleetFlags) -> Overrides {
+        Overrides {
+            file: self.global.config.clone(),
+            start: None,
+            collective: flags.collective.clone(),
+            discovery: flags.discovery_timeout.clone(),
+            connect: flags.connect_timeout.clone(),
+        }
+    }
+
+    /// Finds or starts the fleet, without opening a session yet.
+    pub(super) async fn fleet(&self, flags: &FleetFlags) -> Result<Reach, Failure> {
+        if let Some(nodes) = flags.lab {
+            let lab = self.start_lab(LabConfig { nodes, host: flags.lab_host }).await?;
+            let mut schemas = Schemas::builtin()?;
+            schemas.add_folder(&lab.agents_dir())?;
+            return Ok(Reach { session: lab.session_config(), schemas, lab: Some(lab) });
+        }
+        let config = self.config(flags)?;
+        let session = config.session(self.environment)?;
+        let mut schemas = Schemas::builtin()?;
+        for folder in &config.agents.value {
+            schemas.add_folder(folder)?;
+        }
+        Ok(Reach { session, schemas, lab: None })
+    }
+
+    /// Starts a lab; a signal ends the wait.
+    pub(super) async fn start_lab(&self, config: LabConfig) -> Result<Lab, Failure> {
+        let progress = Progress::new(self.printer, &format!("starting a lab of {}", config.nodes));
+        let lab = tokio::select! {
+            lab = Lab::start(config) => lab?,
+            () = self.interrupts.first() => return Err(self.interrupted()),
+        };
+        drop(progress);
+        Ok(lab)
+    }
+
+    /// The end of a command by a signal.
+    pub(super) fn interrupted(&self) -> Failure {
+        Failure::said(self.interrupts.exit().unwrap_or(Exit::Interrupted))
+    }
+
+    /// Opens a session.
+    pub(super) async fn connect(&self, flags: &FleetFlags) -> Result<Connection, Failure> {
+        let reach = self.fleet(flags).await?;
+        self.open(reach).await
+    }
+
+    /// Opens a session to a fleet that was found.
+    pub(super) async fn open(&self, reach: Reach) -> Result<Connection, Failure> {
+        let Reach { session, schemas, lab } = reach;
+        let session = tokio::select! {
+            session = Session::connect(session) => session?,
+            () = self.interrupts.first() => return Err(self.interrupted()),
+        };
+        Ok(Connection {
+            session,
+            schemas,
+            lab,
+            printer: self.printer.clone(),
+            cancel: self.interrupts.token(),
+        })
+    }
+
+    /// The exit code of a command that made one call.
+    pub(super) fn exit(&self, report: &CallReport) -> Exit {
+        if let Some(exit) = self.interrupts.exit() {
+            return exit;
+        }
+        let mut tally = Tally { acted_on_nothing: report.results.is_empty(), ..Tally::default() };
+        tally.note(report);
+        tally.exit()
+    }
+}
+
+/// How to reach a fleet.
+pub(super) struct Reach {
+    pub(super) session: SessionConfig,
+    pub(super) schemas: Schemas,
+    pub(super) lab: Option<Lab>,
+}
+
+impl Reach {
+    pub(super) fn dialer(&self) -> &Dialer {
+        &self.session.dialer
+    }
+}
+
+/// An open session, and the lab that it may go to.
+pub(super) struct Connection {
+    session: Session,
+    pub(super) schemas: Schemas,
+    lab: Option<Lab>,
+    printer: Printer,
+    cancel: tokio_util::sync::CancellationToken,
+}
+
+/// One call of a one-liner.
+pub(super) struct OneCall<'a> {
+    pub(super) agent: &'a str,
+    pub(super) action: &'a str,
+    pub(super) args: Map<String, Value>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) dry_run: bool,
+}
+
+impl<'a> OneCall<'a> {
+    pub(super) fn of(agent: &'a str, action: &'a str) -> Self {
+        Self { agent, action, args: Map::new(), timeout: None, dry_run: false }
+    }
+}
+
+impl Connection {
+    /// The schema of an action and the time limit of its agent, where they are known.
+    pub(super) fn action(&self, agent: &str, action: &str) -> Option<(&ActionSchema, Duration)> {
+        let schema = self.schemas.get(agent)?;
+        Some((schema.action(action)?, schema.timeout))
+    }
+
+    /// Finds nodes, with a bar while they answer.
+    pub(super) async fn discover(&self, scope: Scope) -> Result<Discovery, Failure> {
+        let progress = Progress::new(&self.printer, "finding nodes");
+        Ok(self.session.discover(scope, progress.sink(), self.cancel.clone()).await?)
+    }
+
+    /// Calls one action on a target.
+    pub(super) async fn call(&self, target: &Target, call: OneCall<'_>) -> Result<CallReport, Failure> {
+        let write = self.action(call.agent, call.action).is_none_or(|(schema, _)| schema.is_write());
+        let resolved = target.resolve(self, write && !call.dry_run).await?;
+        self.call_resolved(resolved, call).await
+    }
+
+    /// Calls one action on nodes that were resolved.
+    pub(super) async fn call_resolved(
+        &self,
+        resolved: super::target::Resolved,
+        call: OneCall<'_>,
+    ) -> Result<CallReport, Failure> {
+        let known = self.action(call.agent, call.action);
+        let write = known.is_none_or(|(schema, _)| schema.is_write()) && !call.dry_run;
+        let schemas_limit = known.map_or(Duration::from_secs(60), |(_, limit)| limit);
+        let usage = |error: orch_wire::ids::NameError| Failure::of(Exit::Usage, &error);
+        let request = CallRequest {
+            scope: resolved.scope.clone(),
+            run: self.session.run(),
+            agent: AgentName::new(call.agent).map_err(usage)?,
+            action: ActionName::new(call.action).map_err(usage)?,
+            args: call.args,
+            timeout: call.timeout.unwrap_or(schemas_limit),
+            write,
+            script: None,
+            commit: None,
+            dry_run: call.dry_run,
+        };
+        let mut report = if resolved.known().is_some_and(<[_]>::is_empty) {
+            CallReport::default()
+        } else {
+            let progress = Progress::new(&self.printer, &format!("{}.{}", call.agent, call.action));
+            self.session.call(request, progress.sink(), self.cancel.clone()).await?
+        };
+        resolved.complete(&mut report);
+        Ok(report)
+    }
+
+    /// Shows a call as its schema wants it shown.
+    pub(super) fn show(&self, agent: &str, action: &str, report: &CallReport) {
+        let schema = self.action(agent, action).map(|(schema, _)| schema);
+        let view = CallView { agent, action, report, schema };
+        if report.results.is_empty() && !self.printer.format().is_json() {
+            self.printer.error("no node matches", None);
+        }
+        self.printer.call(&view);
+    }
+
+    /// Says how a call ended whose results are shown in another way.
+    pub(super) fn show_talk(&self, agent: &str, action: &str, report: &CallReport) {
+        if report.results.is_empty() {
+            self.printer.error("no node matches", None);
+        }
+        self.printer.call_talk(&CallView { agent, action, report, schema: None });
+    }
+
+    /// Ends the session, and the lab with it.
+    pub(super) async fn close(self) {
+        self.session.close().await;
+        if let Some(lab) = self.lab {
+            lab.shutdown().await;
+        }
+    }
+
+    /// Whether somebody can be asked a question.
+    pub(super) fn can_ask(printer: &Printer) -> bool {
+        printer.is_terminal(Stream::Err) && std::io::IsTerminal::is_terminal(&std::io::stdin())
+    }
+}

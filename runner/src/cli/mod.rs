@@ -1,0 +1,23 @@
+//! The command line: one file per command. A command reads its flags, makes its calls through the client, and hands what
+//! came of it to the report.
+
+mod agents;
+mod ask;
+mod broker;
+mod call;
+mod completions;
+mod config;
+mod facts;
+mod failure;
+mod find;
+mod flags;
+mod fleet;
+mod interrupts;
+mod inventory;
+mod lab;
+mod ping;
+mod pki;
+mod root;
+mod target;
+
+pub use root::run;
