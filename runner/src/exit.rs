@@ -6,6 +6,7 @@
 use orch_wire::outcome::Counts;
 
 use crate::client::CallReport;
+use crate::diagnostic::Code;
 
 /// How the program ends. The number is the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +42,19 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// How the program ends when this is wrong with a script, its parameters or its run. The error of a
+    /// call is not told from here: its outcomes are, by [`Tally::exit`].
+    pub const fn of_failure(code: Code) -> Self {
+        match code {
+            Code::Syntax | Code::TooLarge | Code::Undefined | Code::Declaration => Exit::Data,
+            Code::Parameter => Exit::Usage,
+            Code::Connection => Exit::Unavailable,
+            Code::Interrupted => Exit::Interrupted,
+            Code::Internal => Exit::Internal,
+            _ => Exit::Script,
+        }
+    }
+
     /// The number that the process ends with.
     pub const fn code(self) -> u8 {
         self as u8

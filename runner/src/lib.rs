@@ -8,6 +8,7 @@
 //! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
 //! | [`pki`] | the fleet's authority, and the files that parties start from | who reports it |
 //! | [`report`] | everything that is printed | scripts, sockets |
+//! | [`script`] | the language of `.orch` files | sockets, terminals |
 //! | [`diagnostic`] | what is wrong, where, and what to do | who reports it |
 //! | [`exit`] | what the exit codes mean, and which a run ends with | scripts |
 //! | [`schemas`] | the agent schemas that a script is checked against | the fleet |
@@ -21,3 +22,4 @@ pub mod lab;
 pub mod pki;
 pub mod report;
 pub mod schemas;
+pub mod script;

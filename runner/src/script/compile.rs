@@ -1,0 +1,228 @@
+//! From the text of a script to something that can run: what can be told before a node is reached.
+
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+use serde_json::{Map, Value};
+
+use super::engine::engine;
+use super::errors;
+use super::nearest::nearest;
+use super::params::ParamType;
+use super::results::quoted;
+use super::select::malformed_literal;
+use super::tokens::Tokens;
+use super::values::{Secrets, to_json};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
+use crate::schemas::Schemas;
+
+/// Positions in a script are counted in 16 bits.
+const MOST_LINES: usize = 65_535;
+/// Longest script, in bytes.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// A compiled script.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    pub(crate) source: SourceText,
+    pub(crate) ast: AST,
+    params: Vec<Param>,
+    /// Whether some `param(…)` has a name that is only known when it runs.
+    open: bool,
+}
+
+/// A parameter that a script declares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: ParamType,
+    /// What it is for.
+    pub help: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Its default, where that is written out.
+    pub default: Option<Value>,
+    /// Whether the declaration is reached whatever happens: outside of functions, branches and loops.
+    certain: bool,
+}
+
+/// Compiles a script and tells everything that is wrong with it as far as that can be told without running it.
+///
+/// # Errors
+/// With at least one diagnostic.
+pub fn compile(source: &SourceText, schemas: &Schemas) -> Result<Compiled, Vec<Diagnostic>> {
+    too_large(source)?;
+    let engine = engine(schemas);
+    let ast = engine
+        .compile(&*source.text)
+        .map_err(|error| vec![errors::of_parsing(&engine, source, &error.0, error.1)])?;
+    let mut found = Found::default();
+    ast.walk(&mut |path| {
+        found.node(path);
+        true
+    });
+    let tokens = Tokens::of(&engine, &source.text);
+    let place = |position| tokens.at(position).unwrap_or(Span { line: 1, column: 1, length: 1 });
+    let mut faults: Vec<Diagnostic> = found
+        .faults
+        .into_iter()
+        .map(|(position, diagnostic)| diagnostic.at(source, place(position)))
+        .collect();
+    for (position, text) in &found.queries {
+        faults.extend(malformed_literal(source, place(*position), text));
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(Compiled { source: source.clone(), ast, params: found.params, open: found.open })
+}
+
+fn too_large(source: &SourceText) -> Result<(), Vec<Diagnostic>> {
+    let lines = source.text.lines().count();
+    let longest = source.text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let message = if source.text.len() > MOST_BYTES {
+        format!("the script has {} bytes; at most {MOST_BYTES} are read", source.text.len())
+    } else if lines > MOST_LINES {
+        format!("the script has {lines} lines; places can be told in {MOST_LINES}")
+    } else if longest > MOST_LINES {
+        format!("a line of the script has {longest} characters; places can be told in {MOST_LINES}")
+    } else {
+        return Ok(());
+    };
+    Err(vec![Diagnostic::error(Code::TooLarge, message).note(format!("in {}", source.name))])
+}
+
+impl Compiled {
+    /// The text it was compiled from.
+    pub fn source(&self) -> &SourceText {
+        &self.source
+    }
+
+    /// The parameters that it declares with literal names, in the order of the script.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// The text at its head (`//!`) that says what it is for; empty without one.
+    pub fn doc(&self) -> String {
+        let lines = self.ast.doc().lines().map(|line| line.trim_start_matches("//!").trim_start().to_owned());
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+    }
+
+    /// Tells what is wrong with the parameters that were given, before anything runs.
+    ///
+    /// # Errors
+    /// With a diagnostic for each that is unknown, missing or does not have its type.
+    pub fn check_params(&self, given: &Map<String, Value>) -> Result<(), Vec<Diagnostic>> {
+        let mut faults = Vec::new();
+        let names: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+        let script = |message: String| {
+            Diagnostic::error(Code::Parameter, message).note(format!("in {}", self.source.name))
+        };
+        for (name, value) in given {
+            match self.params.iter().find(|param| param.name == *name) {
+                Some(param) => {
+                    if let Err(why) = param.kind.read(value) {
+                        faults.push(script(format!("the parameter `{name}` {why}")));
+                    }
+                }
+                None if self.open => {}
+                None => {
+                    let unknown = script(format!("the script has no parameter `{name}`"));
+                    faults.push(match nearest(name, names.iter().copied()) {
+                        Some(near) => unknown.help(format!("did you mean `{near}`?")),
+                        None if names.is_empty() => unknown.help("it has none"),
+                        None => unknown.help(format!("its parameters are {}", quoted(&names))),
+                    });
+                }
+            }
+        }
+        for param in self.params.iter().filter(|param| param.required && param.certain) {
+            if !given.contains_key(&param.name) {
+                let missing = script(format!("the parameter `{}` is missing", param.name));
+                faults.push(
+                    missing
+                        .note(&param.help)
+                        .help(format!("add `{}=…` after the name of the script", param.name)),
+                );
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// What a walk over a script finds.
+#[derive(Default)]
+struct Found {
+    params: Vec<Param>,
+    open: bool,
+    queries: Vec<(Position, String)>,
+    faults: Vec<(Position, Diagnostic)>,
+}
+
+impl Found {
+    fn node(&mut self, path: &[ASTNode<'_>]) {
+        let (call, position) = match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) => {
+                (call, *position)
+            }
+            Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => (call, *position),
+            _ => return,
+        };
+        match (call.name.as_str(), call.args.as_slice()) {
+            ("param", [_, _, _] | [_, _, _, _]) => self.param(path, call, position),
+            ("nodes" | "where", [Expr::StringConstant(text, position)]) => {
+                self.queries.push((*position, text.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    fn param(&mut self, path: &[ASTNode<'_>], call: &FnCallExpr, position: Position) {
+        let text = |at: usize| match call.args.get(at) {
+            Some(Expr::StringConstant(text, position)) => Some((text.to_string(), *position)),
+            _ => None,
+        };
+        let (Some((name, at)), Some((kind, kind_at))) = (text(0), text(1)) else {
+            self.open = true;
+            return;
+        };
+        let kind: ParamType = match kind.parse() {
+            Ok(kind) => kind,
+            Err(why) => return self.faults.push((kind_at, Diagnostic::error(Code::Declaration, why))),
+        };
+        if self.params.iter().any(|param| param.name == name) {
+            let twice = format!("the parameter `{name}` is declared twice");
+            return self.faults.push((at, Diagnostic::error(Code::Declaration, twice)));
+        }
+        let default = call.args.get(3).and_then(|default| default.get_literal_value(None));
+        let default = default.filter(|value| !value.is_unit()).map(|value| to_json(&value, Secrets::Mask));
+        let default = default.and_then(Result::ok);
+        if let Some(Err(why)) = default.as_ref().map(|default| kind.read(default)) {
+            let wrong = format!("the default of the parameter `{name}` {why}");
+            return self.faults.push((position, Diagnostic::error(Code::Declaration, wrong)));
+        }
+        self.params.push(Param {
+            name,
+            kind,
+            help: text(2).map(|(help, _)| help).unwrap_or_default(),
+            required: call.args.len() == 3,
+            default,
+            certain: path.iter().rev().skip(1).all(|node| matches!(node, ASTNode::Stmt(Stmt::Var(..)))),
+        });
+    }
+}
+
+/// Names of all functions that a script could call, for suggestions.
+pub(crate) fn function_names(engine: &Engine) -> Vec<String> {
+    let names = engine.collect_fn_metadata(
+        None,
+        |function| {
+            let name = function.metadata.name.as_str();
+            rhai::is_valid_identifier(name).then(|| name.to_owned())
+        },
+        true,
+    );
+    let unique: std::collections::BTreeSet<String> = names.into_iter().collect();
+    unique.into_iter().collect()
+}

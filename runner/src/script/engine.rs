@@ -1,0 +1,94 @@
+//! The engine: its limits, its hooks, and every function of the language.
+
+use rhai::module_resolvers::DummyModuleResolver;
+use rhai::{Dynamic, Engine, OptimizationLevel};
+
+use super::context::SharedRun;
+use super::results::{OneResult, Results};
+use super::selection::Selection;
+use super::{call, collection, failure, flow, names, output, params, select};
+use crate::schemas::Schemas;
+
+/// Deepest calls of functions within each other. The stack of the script's thread is sized for it.
+const CALL_LEVELS: usize = 128;
+/// Deepest nesting of expressions, at the top level and in functions.
+const EXPRESSIONS: (usize, usize) = (128, 64);
+/// Most variables that are alive at once.
+const VARIABLES: usize = 10_000;
+/// Most functions of a script.
+const FUNCTIONS: usize = 2_000;
+/// Most modules loaded.
+const MODULES: usize = 200;
+/// Stack of the thread that a script runs on: the deepest calls and expressions fit in a debug build too.
+pub(crate) const STACK: usize = 256 * 1024 * 1024;
+
+/// Sets every limit that there is: the engine's own differ between debug and release builds.
+fn limit(engine: &mut Engine) {
+    engine
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(EXPRESSIONS.0, EXPRESSIONS.1)
+        .set_max_variables(VARIABLES)
+        .set_max_functions(FUNCTIONS)
+        .set_max_modules(MODULES)
+        // None: a script waits for nodes for hours, and `on_progress` ends it when it is cancelled.
+        .set_max_operations(0)
+        // None: with a limit the engine measures an array whenever something is put into it, so that
+        // building one costs the square of its length.
+        .set_max_string_size(0)
+        .set_max_array_size(0)
+        .set_max_map_size(0);
+}
+
+/// An engine that knows the language and these agents. It belongs to no run yet: enough to compile.
+pub(crate) fn engine(schemas: &Schemas) -> Engine {
+    let mut engine = Engine::new();
+    limit(&mut engine);
+    engine
+        .set_strict_variables(true)
+        .set_optimization_level(OptimizationLevel::None)
+        .set_module_resolver(DummyModuleResolver::new())
+        .disable_symbol("eval");
+    names::register(&mut engine);
+    failure::register(&mut engine);
+    output::register(&mut engine);
+    params::register(&mut engine);
+    select::register(&mut engine);
+    collection::register(&mut engine);
+    flow::register(&mut engine);
+    call::register(&mut engine, schemas);
+    share_by_clone(&mut engine);
+    engine
+}
+
+/// The same engine, in a run.
+pub(crate) fn engine_of(run: &SharedRun) -> Engine {
+    let mut engine = engine(&run.schemas);
+    engine.set_default_tag(Dynamic::from(run.clone()));
+    output::connect(&mut engine, run);
+    let cancel = run.cancel.clone();
+    engine.on_progress(move |operations| {
+        // A look takes a lock; one in 64 operations is soon enough.
+        (operations % 64 == 0 && cancel.is_cancelled()).then_some(Dynamic::UNIT)
+    });
+    engine
+}
+
+/// A closure turns what it captures into a cell, and a method on a cell locks it for as long as it lasts: a closure that
+/// reads the selection whose method runs it would find it locked. Selections and results never change, so that they
+/// are read as clones.
+fn share_by_clone(engine: &mut Engine) {
+    #[expect(
+        deprecated,
+        reason = "the hook is not deprecated: its marker says that it may change, and the version is pinned"
+    )]
+    engine.on_var(|name, _, context| {
+        let Some(value) = context.scope().get(name).filter(|value| value.is_shared()) else {
+            return Ok(None);
+        };
+        // By `read_lock`, which gives up: to ask a cell that is locked elsewhere for its type would panic.
+        let own = (value.read_lock::<Selection>().map(|selection| Dynamic::from(selection.clone())))
+            .or_else(|| value.read_lock::<Results>().map(|results| Dynamic::from(results.clone())))
+            .or_else(|| value.read_lock::<OneResult>().map(|result| Dynamic::from(result.clone())));
+        Ok(own)
+    });
+}

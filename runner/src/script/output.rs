@@ -1,0 +1,125 @@
+//! What a script says. Nothing is printed here: it goes to whoever runs the script.
+
+use std::sync::Arc;
+
+use orch_wire::schema::AgentSchema;
+use rhai::{Dynamic, Engine, Module, NativeCallContext};
+use serde_json::Value;
+
+use super::context::{CallRecord, Run, SharedRun};
+use super::failure::{Outcome, usage};
+use super::values::{Secrets, to_json};
+use crate::client::{CallEvent, Discovery};
+
+/// Weight of a line that a script logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For the author of the script.
+    Debug,
+    /// Worth knowing.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Something went wrong.
+    Error,
+}
+
+impl LogLevel {
+    const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
+
+    /// The name of the level, which is that of its function in `log::`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What happens in a script, in order. Texts are as scripts and nodes gave them: not yet fit for a terminal.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// A line that the script prints.
+    Print(String),
+    /// A line for the log.
+    Log {
+        /// Its weight.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// A new part of the script begins.
+    Section(String),
+    /// A value that the script hands out.
+    Emit {
+        /// Its name.
+        name: String,
+        /// The value, secrets masked.
+        value: Value,
+    },
+    /// A selection is being resolved.
+    Resolving {
+        /// The query, or words for it.
+        what: String,
+    },
+    /// A selection was resolved.
+    Resolved {
+        /// The query, or words for it.
+        what: String,
+        /// What was found.
+        found: Discovery,
+    },
+    /// A call begins.
+    CallBegins {
+        /// The agent.
+        schema: Arc<AgentSchema>,
+        /// The action.
+        action: String,
+        /// Whether the script asked for it not to be shown.
+        quiet: bool,
+    },
+    /// Something happens in the call or while resolving; of quiet ones only notices come.
+    Event(CallEvent),
+    /// The call ended.
+    CallEnded(CallRecord),
+}
+
+/// Takes what a script says, on the script's thread and, for events of calls, on the session's: it must be quick.
+pub type OutputSink = Arc<dyn Fn(Output) + Send + Sync>;
+
+/// Where `print` and `debug` go is decided when a run begins: the engine's hooks know no run.
+pub(crate) fn connect(engine: &mut Engine, run: &SharedRun) {
+    let printed = run.output.clone();
+    engine.on_print(move |text| printed(Output::Print(text.to_owned())));
+    let logged = run.output.clone();
+    engine
+        .on_debug(move |text, _, _| logged(Output::Log { level: LogLevel::Debug, message: text.to_owned() }));
+}
+
+fn emit(context: NativeCallContext<'_>, name: &str, value: Dynamic) -> Outcome<()> {
+    let run = Run::of(&context)?;
+    let value = to_json(&value, Secrets::Mask).map_err(usage)?;
+    run.state().emitted.insert(name.to_owned(), value.clone());
+    run.say(Output::Emit { name: name.to_owned(), value });
+    Ok(())
+}
+
+fn section(context: NativeCallContext<'_>, title: &str) -> Outcome<()> {
+    Run::of(&context)?.say(Output::Section(title.to_owned()));
+    Ok(())
+}
+
+pub(crate) fn register(engine: &mut Engine) {
+    engine.register_fn("emit", emit).register_fn("section", section);
+    let mut log = Module::new();
+    for level in LogLevel::ALL {
+        log.set_native_fn(level.as_str(), move |context: NativeCallContext<'_>, value: Dynamic| {
+            let message = context.call_native_fn::<rhai::ImmutableString>("to_string", (value,))?;
+            Run::of(&context)?.say(Output::Log { level, message: message.to_string() });
+            Ok(())
+        });
+    }
+    engine.register_static_module("log", log.into());
+}

@@ -1,0 +1,163 @@
+//! Running a script to its end, on a thread of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rhai::EvalAltResult;
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::access::FleetAccess;
+use super::compile::Compiled;
+use super::context::{CallRecord, Run, RunParts, SharedRun, Standing, State};
+use super::engine::{STACK, engine_of};
+use super::errors;
+use super::failure::Failure;
+use super::output::OutputSink;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::exit::{Exit, Tally};
+use crate::schemas::Schemas;
+
+/// What a script runs with.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// The way to the nodes.
+    pub fleet: FleetAccess,
+    /// The agents it was compiled with.
+    pub schemas: Schemas,
+    /// Parameters as they were given: texts from the command line, or values of a file. They were checked
+    /// with [`Compiled::check_params`].
+    pub params: Map<String, Value>,
+    /// Where output goes.
+    pub output: OutputSink,
+    /// Ends the run: calls in progress are cancelled, and no `catch` holds it.
+    pub cancel: CancellationToken,
+    /// Time limit of actions, instead of that of their schemas.
+    pub timeout: Option<Duration>,
+    /// Commit of the script's repository, for the audit on the nodes.
+    pub commit: Option<String>,
+}
+
+/// How a script ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// It came to its end.
+    Finished,
+    /// It failed.
+    Failed(Box<Diagnostic>),
+    /// It was cancelled.
+    Interrupted,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// Values that the script handed out, by name.
+    pub emitted: Map<String, Value>,
+    /// Its calls, in the order in which they were made.
+    pub calls: Vec<CallRecord>,
+    /// How it ended.
+    pub ending: Ending,
+    /// What its calls came to.
+    pub tally: Tally,
+}
+
+impl RunReport {
+    /// How the program ends after this run.
+    pub fn exit(&self) -> Exit {
+        match &self.ending {
+            Ending::Interrupted => Exit::Interrupted,
+            Ending::Finished => self.tally.exit(),
+            Ending::Failed(diagnostic) => match diagnostic.code {
+                // The call itself is in the tally.
+                Code::Call => self.tally.exit(),
+                code => Exit::of_failure(code),
+            },
+        }
+    }
+}
+
+/// Runs a compiled script. Dropping the future cancels the run.
+pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
+    let RunOptions { fleet, schemas, params, output, cancel, timeout, commit } = options;
+    let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
+    // A child: what ends with this future is the run, and nothing of the caller's.
+    let cancel = cancel.child_token();
+    let _ends_with_us = cancel.clone().drop_guard();
+    let runtime = Handle::current();
+    let parts = RunParts { fleet, schemas, output, cancel, runtime, timeout, params, digest, commit };
+    let run = Run::new(parts);
+
+    let (done, ended) = oneshot::channel();
+    let (worker, compiled) = (run.clone(), script.clone());
+    let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn(move || {
+        let ending = std::panic::catch_unwind(AssertUnwindSafe(|| evaluate(&worker, &compiled)));
+        let _ = done.send(ending);
+    });
+    let outcome = match thread {
+        Err(error) => Err(internal(format!("no thread for the script: {error}"))),
+        Ok(_) => match ended.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(internal(panic_message(&*panic))),
+            Err(_) => Err(internal("the script's thread ended".to_owned())),
+        },
+    };
+    report(&run, outcome)
+}
+
+/// Why a script did not come to its end.
+struct Broken {
+    ending: Ending,
+    /// The call whose error nobody caught.
+    call: Option<usize>,
+}
+
+fn internal(why: String) -> Broken {
+    let diagnostic = Diagnostic::error(Code::Internal, format!("orch itself made a mistake: {why}"))
+        .help("please report it with the script that shows it");
+    Broken { ending: Ending::Failed(Box::new(diagnostic)), call: None }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken> {
+    let engine = engine_of(run);
+    let error = match engine.run_ast(&script.ast) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    match error.unwrap_inner() {
+        EvalAltResult::Exit(..) => return Ok(()),
+        EvalAltResult::ErrorTerminated(..) => return Err(Broken { ending: Ending::Interrupted, call: None }),
+        _ => {}
+    }
+    let diagnostic = errors::of_running(&engine, &run.schemas, &script.source, &error);
+    let call = Failure::within(&error).and_then(|failure| failure.call);
+    Err(Broken { ending: Ending::Failed(Box::new(diagnostic)), call })
+}
+
+fn report(run: &Arc<Run>, outcome: Result<(), Broken>) -> RunReport {
+    let State { mut calls, raised, emitted, unanswered, acted_on_nothing } =
+        std::mem::take(&mut *run.state());
+    let (ending, uncaught) = match outcome {
+        Ok(()) => (Ending::Finished, None),
+        Err(Broken { ending, call }) => (ending, call),
+    };
+    // An error that did not end the script was caught.
+    for number in raised.into_iter().filter(|number| Some(*number) != uncaught) {
+        if let Some(record) = calls.get_mut(number) {
+            record.standing = Standing::Caught;
+        }
+    }
+    let mut tally = Tally { unanswered, acted_on_nothing, ..Tally::default() };
+    for record in calls.iter().filter(|record| record.standing == Standing::Counts) {
+        tally.note(&record.report);
+    }
+    RunReport { emitted, calls, ending, tally }
+}
