@@ -74,6 +74,10 @@ furnish() {
 }
 FACTS
     printf 'base\nrole::%s\nenv::%s\n' "$role" "$environment" >"$1/classes.txt"
+    # The sample agents; a node runs none that others than its user may write.
+    mkdir -p "$1/agents"
+    cp "$here"/agents/* "$1/agents/"
+    chmod -R go-w "$1/agents"
 }
 
 make() {
@@ -82,7 +86,7 @@ make() {
         '' | *[!0-9]* | 0) fail "$count is no number of nodes" ;;
     esac
     # The system chooses the port: the broker writes it into a file, and what is added then is told.
-    "${bin}orch" pki init "$dir" --broker 127.0.0.1 --port 0 --local >/dev/null
+    "${bin}orch" -q pki init "$dir" --broker 127.0.0.1 --port 0 --local >/dev/null
     start_broker "$dir"
     address=$(cat "$dir/broker/address")
     for file in "$dir/fleet.toml" "$dir/broker/broker.toml"; do
@@ -100,15 +104,20 @@ make() {
     done >"$dir/nodes.list"
     names=$(cut -d' ' -f2 "$dir/nodes.list")
     # shellcheck disable=SC2086 # one argument for each name
-    "${bin}orch" pki add-node "$dir" $names >/dev/null
+    "${bin}orch" -q pki add-node "$dir" $names >/dev/null
     while read -r number name; do
         describe "$number"
         furnish "$dir/nodes/$name"
     done <"$dir/nodes.list"
 
-    "${bin}orch" pki add-operator "$dir" admin >/dev/null
+    "${bin}orch" -q pki add-operator "$dir" admin >/dev/null
     # The operator's file once more where the fleet is, so that `--config DIR/orch.toml` is all one has to type.
-    sed 's#^\(ca\|cert\|key\|psk\) = "#&operators/admin/#' "$dir/operators/admin/orch.toml" >"$dir/orch.toml"
+    mkdir -p "$dir/agents"
+    cp "$here"/agents/*.json "$dir/agents/"
+    {
+        sed 's#^\(ca\|cert\|key\|psk\) = "#&operators/admin/#' "$dir/operators/admin/orch.toml"
+        printf 'agents = ["agents"]\n'
+    } >"$dir/orch.toml"
 }
 
 start_broker() {
