@@ -1,5 +1,7 @@
 //! The client against the embedded lab: the real broker and real nodes, over TLS and sealed lanes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

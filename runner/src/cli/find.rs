@@ -27,7 +27,7 @@ pub(super) struct Find {
     fleet: FleetFlags,
 
     /// Print the names as one node set, such as `web[01-20]`
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     fold: bool,
 }
 

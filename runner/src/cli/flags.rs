@@ -17,7 +17,7 @@ pub(super) struct GlobalFlags {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(super) config: Option<PathBuf>,
 
-    /// How data is written: human, table, json, jsonl
+    /// How data is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human", value_parser = format(), help_heading = "Global options")]
     pub(super) format: Format,
 

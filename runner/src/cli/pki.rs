@@ -116,11 +116,18 @@ impl Pki {
                     folders.push(fleet.add_node(node, request.as_deref())?);
                 }
                 made(printer, &folders);
-                printer.say(&format!(
-                    "{} made for {}: copy each folder to /etc/orch on its machine and start orch-node there",
-                    count(folders.len(), "folder"),
-                    fleet.broker()
-                ));
+                let made =
+                    format!("{} made for the broker at {}", count(folders.len(), "folder"), fleet.broker());
+                let next = match folders.first() {
+                    Some(first) if fleet.is_local() => {
+                        format!("start them as in: orch-node --config {}/node.toml", first.display())
+                    }
+                    _ => "copy each one to /etc/orch on its machine and start orch-node there".to_owned(),
+                };
+                printer.say(&format!("{made}: {next}"));
+                if csr.is_some() {
+                    printer.say("the node's own key belongs beside node.toml as node.key, with mode 0600");
+                }
             }
             PkiCommand::AddOperator { dir, operator } => {
                 let fleet = PkiFolder::open(dir)?;

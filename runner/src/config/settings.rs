@@ -66,7 +66,10 @@ impl Config {
         if let Some(path) = named {
             layers.push(Layer::load(FileKind::Named, &environment.cwd.join(path))?);
         } else {
-            let start = environment.cwd.join(overrides.start.as_deref().unwrap_or(Path::new("")));
+            let start = match &overrides.start {
+                Some(folder) => environment.cwd.join(folder),
+                None => environment.cwd.clone(),
+            };
             let project = start.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file());
             let user = environment.config_home.as_ref().map(|home| home.join("orch").join(FILE));
             match &project {
@@ -104,7 +107,7 @@ impl Config {
             let value = if value.is_empty() { PathBuf::new() } else { folder(&origin, cwd).join(value) };
             Ok::<_, ConfigError>(Setting { value, origin })
         };
-        let broker = try_map(text(Key::Broker)?, |address| with_port(address))?;
+        let broker = try_map(text(Key::Broker)?, with_port)?;
         let server_name = text(Key::ServerName)?;
         let server_name = if server_name.value.is_empty() {
             Setting { value: host(&broker.value).to_owned(), origin: broker.origin.clone() }
@@ -127,8 +130,8 @@ impl Config {
                 value: agents.value.iter().map(|text| base.join(text)).collect(),
                 origin: agents.origin,
             },
-            connect: try_map(text(Key::Connect)?, |text| positive(text))?,
-            discovery: try_map(text(Key::Discovery)?, |text| positive(text))?,
+            connect: try_map(text(Key::Connect)?, positive)?,
+            discovery: try_map(text(Key::Discovery)?, positive)?,
             searched,
         })
     }
@@ -139,7 +142,11 @@ impl Config {
         let text = |setting: &Setting<String>| (setting.value.clone(), setting.origin.clone());
         let span = |setting: &Setting<Duration>| {
             let millis = setting.value.as_millis();
-            let text = if millis % 1000 == 0 { format!("{}s", millis / 1000) } else { format!("{millis}ms") };
+            let text = if millis.is_multiple_of(1000) {
+                format!("{}s", millis / 1000)
+            } else {
+                format!("{millis}ms")
+            };
             (text, setting.origin.clone())
         };
         let entry = |key: Key| {

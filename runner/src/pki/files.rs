@@ -126,6 +126,11 @@ impl PkiFolder {
         &self.broker
     }
 
+    /// Whether all of it runs from its folder.
+    pub fn is_local(&self) -> bool {
+        self.run.is_some()
+    }
+
     /// Folder of the broker.
     pub fn broker_folder(&self) -> PathBuf {
         self.dir.join("broker")

@@ -1,0 +1,228 @@
+//! The program as its user meets it: exit codes, messages, files.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Runs `orch` in a folder, with an environment of its own.
+fn orch(dir: &Path, args: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_orch"))
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("HOME", dir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec())
+            .unwrap()
+            .replace(&dir.canonicalize().unwrap().display().to_string(), "DIR")
+    };
+    Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+/// A folder with a fleet's files for a broker at this port, and an operator.
+fn fleet(port: u16) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let port = port.to_string();
+    for args in [
+        ["pki", "init", "fleet", "--broker", "127.0.0.1", "--port", &port].as_slice(),
+        &["pki", "add-operator", "fleet", "alice"],
+    ] {
+        let ended = orch(dir.path(), args);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    }
+    dir
+}
+
+const CONFIG: &str = "fleet/operators/alice/orch.toml";
+
+#[test]
+fn wrong_usage_is_64_and_says_what_would_be_right() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, said) in [
+        (["bogus"].as_slice(), "unrecognized subcommand"),
+        (&["ping", "--format", "xml"], "human, table, json, jsonl"),
+        (&["find", "-S", "role::web &&", "--lab", "1"], "-S role::web &&"),
+        (&["find", "-I", "web[1-"], "-I web[1-"),
+        (&["find", "--limit", "0"], "it would leave no node"),
+        (&["find", "--nodes", "absent.txt"], "absent.txt: No such file"),
+        (&["find", "--seed", "1"], "--limit"),
+        (&["ping", "--timeout", "5 parsecs"], "is not a span of time"),
+        (&["call", "node"], "AGENT.ACTION"),
+        (&["call", "node.pong", "--lab", "1"], "did you mean `ping`?"),
+        (&["call", "noed.ping", "--lab", "1"], "did you mean `node`?"),
+        (&["call", "node.get_fact", "--lab", "1"], "`fact` is missing"),
+        (&["call", "node.get_fact", "fakt=a", "--lab", "1"], "`fakt`"),
+        (&["call", "shop.deploy", "version=1", "--lab", "1"], "--yes"),
+        (&["lab", "0"], "at least one node"),
+        (&["pki", "init", "f", "--broker", "a b"], "neither a host name nor an IP address"),
+        (&["broker", "forget", "web[1-"], "web[1-"),
+    ] {
+        let ended = orch(dir.path(), args);
+        assert_eq!(ended.code, Some(64), "{args:?}: {}{}", ended.out, ended.err);
+        assert!(ended.err.contains(said), "{args:?}: {}", ended.err);
+        assert_eq!(ended.out, "", "{args:?}: talk on stdout");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_78_and_names_the_place() {
+    let dir = fleet(1);
+    let ended = orch(dir.path(), &["ping"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(
+        ended.err.contains("no orch.toml in DIR or above") && ended.err.contains("--config"),
+        "{}",
+        ended.err
+    );
+
+    std::fs::write(dir.path().join("orch.toml"), "\nbrokre = 'x'\n").unwrap();
+    let ended = orch(dir.path(), &["ping"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.err.contains("DIR/orch.toml:2:1: unknown field `brokre`"), "{}", ended.err);
+
+    let psk = dir.path().join("fleet/operators/alice/psk");
+    std::fs::set_permissions(&psk, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = orch(dir.path(), &["--config", CONFIG, "ping"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(ended.err.contains("alice/orch.toml:6:7") && ended.err.contains("chmod 600"), "{}", ended.err);
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_69_with_what_to_check() {
+    // Bound once, so that nobody else has it, and closed, so that nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dir = fleet(port);
+    for args in [["ping"].as_slice(), &["broker", "status"], &["find", "-C", "x"]] {
+        let ended = orch(dir.path(), &[&["--config", CONFIG], args].concat());
+        assert_eq!(ended.code, Some(69), "{}", ended.err);
+        assert!(ended.err.contains(&format!("cannot reach the broker at 127.0.0.1:{port}")), "{}", ended.err);
+        assert!(ended.err.contains("check that orch-broker runs"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_broker_that_says_nothing_is_69_within_the_connection_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = fleet(listener.local_addr().unwrap().port());
+    let begun = Instant::now();
+    let ended = orch(dir.path(), &["--config", CONFIG, "ping", "--connect-timeout", "1s"]);
+    assert_eq!(ended.code, Some(69), "{}", ended.err);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn pki_makes_folders_that_are_ready_and_private() {
+    let dir = fleet(4567);
+    let ended = orch(dir.path(), &["pki", "add-node", "fleet", "web[1-2]", "db1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.out, "fleet/nodes/db1\nfleet/nodes/web1\nfleet/nodes/web2\n");
+    let fleet = dir.path().join("fleet");
+    for secret in [
+        "ca.key",
+        "psk",
+        "broker/broker.key",
+        "nodes/web1/node.key",
+        "nodes/web1/psk",
+        "operators/alice/operator.key",
+    ] {
+        assert_eq!(mode(&fleet.join(secret)), 0o600, "{secret}");
+    }
+    let node = std::fs::read_to_string(fleet.join("nodes/web1/node.toml")).unwrap();
+    assert!(node.contains("broker = \"127.0.0.1:4567\""), "{node}");
+
+    // Nothing is made anew, and nothing halfway.
+    let key = std::fs::read(fleet.join("nodes/web2/node.key")).unwrap();
+    let ended = orch(dir.path(), &["pki", "add-node", "fleet", "web[2-9]"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("web2 is there already"), "{}", ended.err);
+    assert_eq!(std::fs::read(fleet.join("nodes/web2/node.key")).unwrap(), key);
+    assert!(!fleet.join("nodes/web3").exists());
+    let ended = orch(dir.path(), &["pki", "init", "fleet", "--broker", "b"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("fleet/ca.key is there already"), "{}", ended.err);
+    let ended = orch(dir.path(), &["pki", "add-node", "elsewhere", "web1"]);
+    assert!(ended.err.contains("elsewhere is no folder of a fleet"), "{}", ended.err);
+}
+
+#[test]
+fn a_node_that_asks_with_a_request_keeps_its_key() {
+    let dir = fleet(1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    std::fs::write(dir.path().join("web9.csr"), request).unwrap();
+    let ended = orch(dir.path(), &["pki", "add-node", "fleet", "web9", "--csr", "web9.csr"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let folder = dir.path().join("fleet/nodes/web9");
+    assert!(folder.join("node.pem").exists() && !folder.join("node.key").exists());
+    let ended = orch(dir.path(), &["pki", "add-node", "fleet", "web[1-2]", "--csr", "web9.csr"]);
+    assert_eq!(ended.code, Some(64), "{}", ended.err);
+}
+
+#[test]
+fn each_value_tells_where_it_comes_from() {
+    let dir = fleet(4567);
+    let ended = orch(dir.path(), &["--config", CONFIG, "config", "show", "-T", "eu"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    // Columns are as wide as the folder's name is long.
+    let lines: Vec<String> =
+        ended.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+    let default = orch(dir.path(), &["config", "show", "--default"]);
+    assert!(default.out.contains("discovery = \"2s\""));
+}
+
+#[test]
+fn a_lab_answers_and_what_one_command_found_the_next_one_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = orch(dir.path(), &["ping", "--lab", "3", "--format", "json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let call: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(call["counts"]["ok"], 3);
+
+    let found = orch(dir.path(), &["find", "--lab", "8", "-C", "role::web", "--format", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&found.out).unwrap();
+    assert_eq!(found["nodes"], serde_json::json!(["web1", "web2", "web3"]));
+
+    let ended = orch(dir.path(), &["find", "--lab", "8", "-C", "role::web", "--limit", "50%"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "web1\n"));
+    let ended = orch(dir.path(), &["find", "--lab", "2", "-C", "no::such"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    assert!(ended.err.contains("no node matches"), "{}", ended.err);
+}
+
+#[test]
+fn values_of_a_fact_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = orch(dir.path(), &["facts", "role", "--lab", "8", "-q"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn help_shows_examples_and_goes_to_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["ping", "find", "facts", "inventory", "agents", "call", "broker", "lab", "pki", "config"]
+    {
+        let ended = orch(dir.path(), &[command, "--help"]);
+        assert_eq!(ended.code, Some(0), "{command}");
+        assert!(ended.out.contains("Examples:\n  orch "), "{command}: {}", ended.out);
+    }
+    insta::assert_snapshot!("help_of_find", orch(dir.path(), &["find", "--help"]).out);
+}
