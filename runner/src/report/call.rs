@@ -123,7 +123,11 @@ impl CallView<'_> {
             let label =
                 schema.output(&aggregate.output).map_or(aggregate.output.as_str(), |o| o.display_as.as_str());
             match aggregate.compute(values) {
-                Ok(result) => lines.push(format!("{}: {}", clean(label), clean(&result.text))),
+                // The text has a line for each value, padded to stand below each other.
+                Ok(result) => {
+                    let values: Vec<&str> = result.text.lines().map(str::trim).collect();
+                    lines.push(format!("{}: {}", clean(label), clean(&values.join(", "))));
+                }
                 Err(error) => lines.push(format!("{}: {}", clean(label), clean(&error.message))),
             }
         }
@@ -202,6 +206,30 @@ mod tests {
         let data = json!({ "value": value });
         let answer = Answer::ok(data.as_object().cloned().unwrap_or_default());
         NodeResult::answered(node(name), answer, Duration::from_millis(3))
+    }
+
+    #[test]
+    fn an_aggregate_stays_on_its_line() {
+        let schema = orch_wire::schema::AgentSchema::from_json(include_str!(
+            "../../../examples/agents/package.json"
+        ))
+        .unwrap();
+        let answer = |name: &str, version: &str| {
+            let data = json!({ "package": "shop", "ensure": version });
+            let answer = Answer::ok(data.as_object().cloned().unwrap_or_default());
+            NodeResult::answered(node(name), answer, Duration::ZERO)
+        };
+        let report = CallReport {
+            results: vec![answer("web1", "1.2"), answer("web2", "1.4.2"), answer("web3", "1.2")],
+            ..CallReport::default()
+        };
+        let view = CallView {
+            agent: "package",
+            action: "status",
+            report: &report,
+            schema: schema.action("status"),
+        };
+        assert_eq!(view.aggregates(), ["Ensure: 1.2 = 2, 1.4.2 = 1"]);
     }
 
     #[test]
