@@ -226,3 +226,67 @@ fn help_shows_examples_and_goes_to_stdout() {
     }
     insta::assert_snapshot!("help_of_find", orch(dir.path(), &["find", "--help"]).out);
 }
+
+#[test]
+fn a_script_runs_and_its_json_tells_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "//! Counts.\nconst what = param(\"what\", \"string\", \"Fact to look at\", \"role\");\n\
+        let all = nodes(\"role::web\").expect(1, 9);\nlet r = all.node.get_fact(#{ fact: what });\n\
+        print(`${r.ok.count} of ${all.count}`);\nemit(\"ok\", r.ok.count);\n";
+    std::fs::write(dir.path().join("count.orch"), text).unwrap();
+    let ended = orch(dir.path(), &["script", "count.orch", "--lab", "5"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(ended.out, "3 of 3\nok = 3\n");
+
+    let ended = orch(dir.path(), &["script", "count.orch", "what=os.name", "--lab", "5", "--format", "json"]);
+    let run: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(run["emitted"], serde_json::json!({ "ok": 3 }));
+    assert_eq!((run["exit"].as_u64(), run["calls"][0]["args"]["fact"].as_str()), (Some(0), Some("os.name")));
+    assert_eq!(run["calls"][0]["counts"]["ok"], 3);
+
+    let ended = orch(dir.path(), &["script", "count.orch", "--lab", "5", "--format", "jsonl"]);
+    let events: Vec<String> = ended
+        .out
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(events.first().map(String::as_str), Some("resolved"), "{events:?}");
+    assert!(events.contains(&"call".to_owned()) && events.contains(&"print".to_owned()), "{events:?}");
+    assert_eq!(events.last().map(String::as_str), Some("end"), "{events:?}");
+
+    let ended = orch(dir.path(), &["script", "count.orch", "--help"]);
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        ended.out.contains("Counts.") && ended.out.contains("what=STRING  Fact to look at"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_script_is_told_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("syntax.orch", "let x = nodes(;\n");
+    write("good.orch", "const n = param(\"n\", \"int\", \"A number\");\nprint(n);\n");
+    for (args, code, said) in [
+        (["script", "syntax.orch"].as_slice(), 65, "syntax.orch:1:15"),
+        (&["script", "good.orch"], 64, "the parameter `n` is missing"),
+        (&["script", "good.orch", "n=x"], 64, "must be a whole number"),
+        (&["script", "good.orch", "m=1"], 64, "no parameter `m`"),
+        (&["script", "good.orch", "n"], 64, "write NAME=VALUE"),
+        (&["script", "absent.orch"], 64, "cannot read absent.orch"),
+        (&["script"], 64, "FILE"),
+        (&["script", "good.orch", "n=1"], 78, "no configuration names"),
+    ] {
+        let ended = orch(dir.path(), args);
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(said), "{args:?}: {}", ended.err);
+    }
+    write("forever.orch", "loop { sleep(\"50ms\"); }\n");
+    let ended = orch(dir.path(), &["script", "forever.orch", "--lab", "1", "--deadline", "300ms"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("deadline"), "{}", ended.err);
+}

@@ -1,5 +1,7 @@
 //! The way to the fleet that a command works on: a configured one, or a lab inside of the process.
 
+use std::path::Path;
+
 use orch_link::Dialer;
 use orch_wire::ids::{ActionName, AgentName};
 use orch_wire::schema::ActionSchema;
@@ -28,13 +30,17 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// The configuration under these flags.
     pub(super) fn config(&self, flags: &FleetFlags) -> Result<Config, Failure> {
-        Ok(Config::load(&self.overrides(flags), self.environment)?)
+        self.config_from(flags, None)
     }
 
-    fn overrides(&self, flags: &FleetFlags) -> Overrides {
+    fn config_from(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Config, Failure> {
+        Ok(Config::load(&self.overrides(flags, start), self.environment)?)
+    }
+
+    fn overrides(&self, flags: &FleetFlags, start: Option<&Path>) -> Overrides {
         Overrides {
             file: self.global.config.clone(),
-            start: None,
+            start: start.map(Path::to_owned),
             collective: flags.collective.clone(),
             discovery: flags.discovery_timeout.clone(),
             connect: flags.connect_timeout.clone(),
@@ -43,19 +49,29 @@ impl Ground<'_> {
 
     /// Finds or starts the fleet, without opening a session yet.
     pub(super) async fn fleet(&self, flags: &FleetFlags) -> Result<Reach, Failure> {
+        self.fleet_from(flags, None).await
+    }
+
+    /// The same, with the project's file looked for from this folder on.
+    pub(super) async fn fleet_from(
+        &self,
+        flags: &FleetFlags,
+        start: Option<&Path>,
+    ) -> Result<Reach, Failure> {
         if let Some(nodes) = flags.lab {
             let lab = self.start_lab(LabConfig { nodes, host: flags.lab_host }).await?;
             let mut schemas = Schemas::builtin()?;
             schemas.add_folder(&lab.agents_dir())?;
             return Ok(Reach { session: lab.session_config(), schemas, lab: Some(lab) });
         }
-        let config = self.config(flags)?;
+        let config = self.config_from(flags, start)?;
         let session = config.session(self.environment)?;
-        let mut schemas = Schemas::builtin()?;
-        for folder in &config.agents.value {
-            schemas.add_folder(folder)?;
-        }
-        Ok(Reach { session, schemas, lab: None })
+        Ok(Reach { session, schemas: schemas_of(&config)?, lab: None })
+    }
+
+    /// The schemas that are known without a fleet.
+    pub(super) fn schemas(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Schemas, Failure> {
+        schemas_of(&self.config_from(flags, start)?)
     }
 
     /// Starts a lab; a signal ends the wait.
@@ -105,6 +121,14 @@ impl Ground<'_> {
         tally.note(report);
         tally.exit()
     }
+}
+
+fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
+    let mut schemas = Schemas::builtin()?;
+    for folder in &config.agents.value {
+        schemas.add_folder(folder)?;
+    }
+    Ok(schemas)
 }
 
 /// How to reach a fleet.
@@ -212,6 +236,11 @@ impl Connection {
             self.printer.error("no node matches", None);
         }
         self.printer.call_talk(&CallView { agent, action, report, schema: None });
+    }
+
+    /// The session, for a script.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Ends the session, and the lab with it.

@@ -5,6 +5,7 @@ mod agents;
 mod ask;
 mod broker;
 mod call;
+mod commit;
 mod completions;
 mod config;
 mod facts;
@@ -18,6 +19,8 @@ mod lab;
 mod ping;
 mod pki;
 mod root;
+mod script;
+mod script_output;
 mod target;
 
 pub use root::run;

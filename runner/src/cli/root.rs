@@ -8,13 +8,14 @@ use super::failure::{Failure, chain};
 use super::flags::GlobalFlags;
 use super::fleet::Ground;
 use super::interrupts::Interrupts;
-use super::{agents, broker, call, completions, config, facts, find, inventory, lab, ping, pki};
+use super::{agents, broker, call, completions, config, facts, find, inventory, lab, ping, pki, script};
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::report::{Format, Printer};
 
 const EXAMPLES: &str = "\
 Examples:
+  orch script examples/first.orch --lab 5            a script, on five nodes inside of this process
   orch ping --lab 5                                  five nodes inside of this process answer
   orch find -C role::web -F environment=production   which nodes are these?
   orch facts os.name -S 'not role::db'               values of a fact, counted
@@ -36,6 +37,7 @@ pub(super) struct Orch {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Script(script::Script),
     Ping(ping::Ping),
     Find(find::Find),
     Facts(facts::Facts),
@@ -101,6 +103,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         let ground = Ground { global: &orch.global, environment, printer, interrupts: &interrupts };
         let work = async {
             match &orch.command {
+                Command::Script(script) => script.run(&ground).await,
                 Command::Ping(ping) => ping.run(&ground).await,
                 Command::Find(find) => find.run(&ground).await,
                 Command::Facts(facts) => facts.run(&ground).await,

@@ -14,6 +14,11 @@ impl Style {
         Self { colour }
     }
 
+    /// Whether there are colours.
+    pub const fn is_coloured(self) -> bool {
+        self.colour
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

@@ -1,0 +1,336 @@
+//! `orch script FILE`: compiles a script, checks its parameters, runs it, shows what came of it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, CommandFactory};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+
+use super::commit;
+use super::failure::{Failure, chain};
+use super::flags::FleetFlags;
+use super::fleet::{Ground, Reach};
+use super::root::{Orch, is_json};
+use super::script_output::Stage;
+use crate::config::parse_span;
+use crate::diagnostic::{self, Diagnostic, SourceText};
+use crate::exit::Exit;
+use crate::report::{CallView, Printer, Stream, call_json, clean};
+use crate::schemas::Schemas;
+use crate::script::{self, CallRecord, Compiled, Ending, FleetAccess, RunOptions, RunReport, Standing};
+
+/// Longest script or file of parameters that is read.
+const FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  orch script examples/first.orch --lab 5
+  orch script deploy.orch version=1.4.2 tier=role::web
+  orch script deploy.orch --help                      the script's own parameters
+  orch script inventory.orch --format json | jq .emitted";
+
+/// Run a script
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, disable_help_flag = true)]
+pub(super) struct Script {
+    /// The script; `-` reads it from standard input
+    #[arg(required_unless_present = "help")]
+    file: Option<PathBuf>,
+
+    /// Parameters of the script
+    #[arg(value_name = "NAME=VALUE")]
+    params: Vec<String>,
+
+    /// Print help; after FILE, the script's parameters
+    #[arg(short, long)]
+    help: bool,
+
+    /// More parameters, from a JSON or TOML file; those of the command line win
+    #[arg(long, value_name = "FILE")]
+    params_file: Option<PathBuf>,
+
+    /// End the run when it takes longer
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    deadline: Option<Duration>,
+
+    /// Time limit of each action on each node [default: the agent's]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    timeout: Option<Duration>,
+
+    #[command(flatten)]
+    fleet: FleetFlags,
+}
+
+impl Script {
+    pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
+        let Some(file) = self.file.as_deref() else { return Ok(help(ground.printer)) };
+        let source = read_script(file)?;
+        let folder = if file == Path::new("-") { None } else { file.parent() };
+        if self.help {
+            let compiled = compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?)?;
+            ground.printer.data(&described(file, &compiled));
+            return Ok(Exit::Success);
+        }
+        let params = self.params()?;
+        // What can be told without a fleet is told first.
+        let early = match self.fleet.lab {
+            Some(_) => None,
+            None => Some(self.checked(ground, &source, &ground.schemas(&self.fleet, folder)?, &params)?),
+        };
+        let reach = ground.fleet_from(&self.fleet, folder).await?;
+        let checked = match early {
+            Some(compiled) => Ok(compiled),
+            None => self.checked(ground, &source, &reach.schemas, &params),
+        };
+        let compiled = match checked {
+            Ok(compiled) => compiled,
+            Err(failure) => {
+                shut(reach).await;
+                return Err(failure);
+            }
+        };
+        let schemas = reach.schemas.clone();
+        let fleet = ground.open(reach).await?;
+
+        let stage = Stage::new(ground.printer.clone());
+        let cancel = ground.interrupts.token().child_token();
+        let options = RunOptions {
+            fleet: FleetAccess::session(fleet.session().clone(), Handle::current()),
+            schemas,
+            params,
+            output: stage.sink(),
+            cancel: cancel.clone(),
+            timeout: self.timeout,
+            commit: folder
+                .map(|folder| ground.environment.cwd.join(folder))
+                .and_then(|folder| commit::of(&folder)),
+        };
+        let run = fleet.session().run();
+        let mut running = std::pin::pin!(script::run(&compiled, options));
+        let mut late = false;
+        let report = tokio::select! {
+            report = &mut running => report,
+            () = deadline(self.deadline) => {
+                late = true;
+                cancel.cancel();
+                running.await
+            }
+        };
+        stage.clear();
+        let interrupted = matches!(report.ending, Ending::Interrupted);
+        let exit = match ground.interrupts.exit() {
+            Some(exit) if interrupted => exit,
+            _ if interrupted && late => Exit::Script,
+            _ => report.exit(),
+        };
+        if interrupted && late {
+            ground.printer.error("the run took longer than its deadline, and was ended", None);
+        }
+        shown(ground.printer, &report);
+        match ground.printer.format() {
+            crate::report::Format::Json => {
+                ground.printer.json(&document(&run.to_string(), &source, &report, exit))
+            }
+            crate::report::Format::Jsonl => {
+                let mut end = document(&run.to_string(), &source, &report, exit);
+                if let Some(end) = end.as_object_mut() {
+                    // Its calls have been told, each when it ended.
+                    end.remove("calls");
+                    end.insert("event".to_owned(), json!("end"));
+                }
+                ground.printer.json(&end);
+            }
+            _ => {}
+        }
+        fleet.close().await;
+        Ok(exit)
+    }
+
+    fn checked(
+        &self,
+        ground: &Ground<'_>,
+        source: &SourceText,
+        schemas: &Schemas,
+        params: &Map<String, Value>,
+    ) -> Result<Compiled, Failure> {
+        let compiled = compiled(ground.printer, source, schemas)?;
+        compiled.check_params(params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
+        Ok(compiled)
+    }
+
+    /// Parameters as they were given: of the file, then of the command line.
+    fn params(&self) -> Result<Map<String, Value>, Failure> {
+        let mut params = match &self.params_file {
+            Some(file) => read_params(file)?,
+            None => Map::new(),
+        };
+        for text in &self.params {
+            let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+                return Err(Failure::usage(format!(
+                    "`{}` is no parameter: write NAME=VALUE",
+                    text.escape_debug()
+                )));
+            };
+            params.insert(name.to_owned(), Value::String(value.to_owned()));
+        }
+        Ok(params)
+    }
+}
+
+async fn shut(reach: Reach) {
+    if let Some(lab) = reach.lab {
+        lab.shutdown().await;
+    }
+}
+
+async fn deadline(span: Option<Duration>) {
+    match span {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn help(printer: &Printer) -> Exit {
+    let mut orch = Orch::command();
+    orch.build();
+    if let Some(command) = orch.find_subcommand_mut("script") {
+        printer.data(&command.render_help().to_string());
+    }
+    Exit::Success
+}
+
+fn compiled(printer: &Printer, source: &SourceText, schemas: &Schemas) -> Result<Compiled, Failure> {
+    script::compile(source, schemas).map_err(|faults| told(printer, &faults, Exit::Data))
+}
+
+/// Shows what is wrong, and keeps only the exit code.
+fn told(printer: &Printer, faults: &[Diagnostic], exit: Exit) -> Failure {
+    for fault in faults {
+        tell(printer, fault);
+    }
+    Failure::said(faults.first().map_or(exit, |fault| Exit::of_failure(fault.code)))
+}
+
+fn tell(printer: &Printer, fault: &Diagnostic) {
+    let style = diagnostic::Style {
+        colour: printer.style(Stream::Err).is_coloured(),
+        width: printer.width().map(usize::from),
+    };
+    printer.always_say(&fault.render(style));
+}
+
+/// What a person sees after a run: the values that it handed out, and why it ended.
+fn shown(printer: &Printer, report: &RunReport) {
+    if !is_json(printer) {
+        for (name, value) in &report.emitted {
+            printer.line(&format!("{} = {}", clean(name), clean(&value.to_string())));
+        }
+    }
+    if let Ending::Failed(diagnostic) = &report.ending {
+        tell(printer, diagnostic);
+    }
+}
+
+fn document(run: &str, source: &SourceText, report: &RunReport, exit: Exit) -> Value {
+    let mut document = json!({
+        "run": run,
+        "script": source.name.as_ref(),
+        "emitted": report.emitted,
+        "calls": report.calls.iter().map(record_json).collect::<Vec<_>>(),
+        "unanswered": report.tally.unanswered,
+        "exit": exit.code(),
+    });
+    if let (Ending::Failed(diagnostic), Some(document)) = (&report.ending, document.as_object_mut()) {
+        document.insert("error".to_owned(), serde_json::to_value(diagnostic).unwrap_or_default());
+    }
+    document
+}
+
+/// A call of a script as JSON: that of any call, with its arguments, and whether the script caught its error.
+pub(super) fn record_json(record: &CallRecord) -> Value {
+    let mut call = call_json(&record_view(record));
+    if let Some(call) = call.as_object_mut() {
+        call.insert("args".to_owned(), Value::Object(record.args.clone()));
+        call.insert("caught".to_owned(), Value::Bool(record.standing == Standing::Caught));
+    }
+    call
+}
+
+pub(super) fn record_view(record: &CallRecord) -> CallView<'_> {
+    CallView {
+        agent: &record.schema.name,
+        action: &record.action,
+        report: &record.report,
+        schema: record.schema.action(&record.action),
+    }
+}
+
+fn described(file: &Path, script: &Compiled) -> String {
+    let mut text = String::new();
+    let doc = script.doc();
+    if !doc.is_empty() {
+        text.push_str(&format!("{}\n\n", clean(&doc)));
+    }
+    text.push_str(&format!(
+        "Usage: orch script {} [NAME=VALUE]... [OPTIONS]\n",
+        clean(&file.display().to_string())
+    ));
+    if script.params().is_empty() {
+        text.push_str("\nIt has no parameters.\n");
+        return text;
+    }
+    text.push_str("\nParameters:\n");
+    for param in script.params() {
+        let default = match &param.default {
+            Some(Value::String(text)) => format!(" [default: {text}]"),
+            Some(Value::Null) | None if param.required => " (required)".to_owned(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => format!(" [default: {other}]"),
+        };
+        let line =
+            format!("  {}={}  {}{default}", param.name, param.kind.to_string().to_uppercase(), param.help);
+        text.push_str(&format!("{}\n", clean(&line)));
+    }
+    text
+}
+
+fn read_script(file: &Path) -> Result<SourceText, Failure> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(FILE_BYTES).read_to_string(&mut text);
+        read.map_err(|error| {
+            Failure::new(Exit::Data, format!("the script on standard input: {}", chain(&error)))
+        })?;
+        return Ok(SourceText::new("<stdin>", &text));
+    }
+    Ok(SourceText::new(&file.display().to_string(), &read(file)?))
+}
+
+/// A file of the user's; one that is not there was misspelt, and so a wrong usage.
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES).read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let exit = match error.kind() {
+                std::io::ErrorKind::InvalidData => Exit::Data,
+                _ => Exit::Usage,
+            };
+            Err(Failure::new(exit, format!("cannot read {}: {error}", file.display())))
+        }
+    }
+}
+
+fn read_params(file: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = read(file)?;
+    let toml = file.extension().is_some_and(|extension| extension == "toml");
+    let parsed: Result<Map<String, Value>, String> = if toml {
+        toml::from_str(&text).map_err(|error| error.to_string())
+    } else {
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    };
+    parsed.map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", file.display())))
+}

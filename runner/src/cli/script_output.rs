@@ -1,0 +1,158 @@
+//! What a script says while it runs, on its way to the report.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::script::{record_json, record_view};
+use crate::client::{Discovery, EventSink};
+use crate::report::{Format, Printer, Progress, Stream, clean, names};
+use crate::script::{LogLevel, Output, OutputSink};
+
+/// Shows a run while it lasts.
+pub(super) struct Stage {
+    printer: Printer,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Default)]
+struct Shown {
+    /// The bar of what goes on now, and where its events go.
+    progress: Option<(Arc<Progress>, EventSink)>,
+    /// Warnings that were given: a script may resolve the same nodes many times.
+    warned: HashSet<String>,
+}
+
+impl Stage {
+    pub(super) fn new(printer: Printer) -> Arc<Self> {
+        Arc::new(Self { printer, shown: Mutex::default() })
+    }
+
+    /// Takes what the script says.
+    pub(super) fn sink(self: &Arc<Self>) -> OutputSink {
+        let stage = Arc::clone(self);
+        Arc::new(move |output| stage.take(output))
+    }
+
+    /// Takes the bar from the screen.
+    pub(super) fn clear(&self) {
+        self.shown().progress = None;
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, output: Output) {
+        match output {
+            Output::Print(text) => self.print(&text),
+            Output::Log { level, message } => self.log(level, &message),
+            Output::Section(title) => self.section(&title),
+            Output::Emit { name, value } => {
+                self.event(|| json!({ "event": "emit", "name": name, "value": value }))
+            }
+            Output::Resolving { what } => self.begin(&format!("finding {what}")),
+            Output::Resolved { what, found } => {
+                self.clear();
+                self.resolved(&what, &found);
+            }
+            Output::CallBegins { schema, action, quiet } => {
+                if !quiet {
+                    self.begin(&format!("{}.{action}", schema.name));
+                }
+            }
+            Output::Event(event) => {
+                let sink = self.shown().progress.as_ref().map(|(_, sink)| Arc::clone(sink));
+                match (sink, event) {
+                    (Some(sink), event) => sink(event),
+                    (None, crate::client::CallEvent::Notice(text)) => self.printer.note(&text),
+                    (None, _) => {}
+                }
+            }
+            Output::CallEnded(record) => {
+                self.clear();
+                self.event(|| {
+                    let mut call = record_json(&record);
+                    if let Some(call) = call.as_object_mut() {
+                        call.insert("event".to_owned(), json!("call"));
+                    }
+                    call
+                });
+                if record.quiet {
+                    return;
+                }
+                let view = record_view(&record);
+                if self.printer.format() == Format::Table {
+                    let style = self.printer.style(Stream::Out);
+                    self.printer.data(&view.results(false, style, self.printer.width()));
+                }
+                self.printer.call_talk(&view);
+            }
+        }
+    }
+
+    fn begin(&self, what: &str) {
+        let progress = Progress::new(&self.printer, what);
+        let sink = progress.sink();
+        self.shown().progress = Some((progress, sink));
+    }
+
+    /// A line of JSON for programs that follow the run.
+    fn event(&self, value: impl FnOnce() -> Value) {
+        if self.printer.format() == Format::Jsonl {
+            self.printer.json(&value());
+        }
+    }
+
+    fn print(&self, text: &str) {
+        match self.printer.format() {
+            Format::Human | Format::Table => self.printer.line(&clean(text)),
+            // The document at the end is the data; what the script prints is talk then.
+            Format::Json => self.printer.say(&clean(text)),
+            Format::Jsonl => self.event(|| json!({ "event": "print", "text": text })),
+        }
+    }
+
+    fn section(&self, title: &str) {
+        match self.printer.format() {
+            Format::Human | Format::Table => {
+                let style = self.printer.style(Stream::Out);
+                self.printer.line(&style.strong(&format!("== {} ==", clean(title))));
+            }
+            Format::Json => self.printer.say(&format!("== {} ==", clean(title))),
+            Format::Jsonl => self.event(|| json!({ "event": "section", "title": title })),
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        self.event(|| json!({ "event": "log", "level": level.as_str(), "text": message }));
+        let style = self.printer.style(Stream::Err);
+        let message = clean(message);
+        match level {
+            LogLevel::Debug => self.printer.say(&style.faint(&format!("debug: {message}"))),
+            LogLevel::Info => self.printer.say(&format!("info: {message}")),
+            LogLevel::Warn => self.printer.always_say(&format!("{} {message}", style.doubtful("warning:"))),
+            LogLevel::Error => self.printer.always_say(&format!("{} {message}", style.bad("error:"))),
+        }
+    }
+
+    fn resolved(&self, what: &str, found: &Discovery) {
+        self.event(|| {
+            json!({
+                "event": "resolved", "what": what, "nodes": found.nodes, "unanswered": found.unanswered,
+                "away": found.away, "foreign": found.foreign,
+            })
+        });
+        for (why, nodes) in [
+            ("away", &found.away),
+            ("here, and gave no answer", &found.unanswered),
+            ("the card is sealed with another pre-shared key", &found.foreign),
+        ] {
+            let warning = format!("{why}: {}", names(nodes));
+            if !nodes.is_empty() && self.shown().warned.insert(warning.clone()) {
+                self.printer.warn(&warning);
+            }
+        }
+    }
+}
