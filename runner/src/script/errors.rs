@@ -30,15 +30,12 @@ pub(crate) fn of_parsing(
     let mut diagnostic = Diagnostic::error(code, parse_message(kind));
     let here = tokens.at(position).or_else(|| tokens.end_before(Position::new(u16::MAX, u16::MAX)));
     let before = matches!(kind, ParseErrorType::MissingToken(..) | ParseErrorType::UnexpectedEOF);
-    match (before.then(|| tokens.end_before(position)).flatten(), here) {
-        (Some(end), Some(here)) => {
-            diagnostic = diagnostic.at(source, end).label(missing(kind));
-            if here.length > 0 && (here.line, here.column) != (end.line, end.column) {
-                diagnostic.labels.push(Label { span: here, text: "before this".to_owned() });
-            }
-        }
-        (None, Some(here)) => diagnostic = diagnostic.at(source, here),
-        (_, None) => {}
+    if let Some(end) = before.then(|| tokens.end_before(position)).flatten() {
+        diagnostic = diagnostic.at(source, end).label(missing(kind));
+        let next = tokens.token_at(position);
+        diagnostic.labels.extend(next.map(|span| Label { span, text: "before this".to_owned() }));
+    } else if let Some(here) = here {
+        diagnostic = diagnostic.at(source, here);
     }
     match kind {
         ParseErrorType::VariableUndefined(name) if tokens.declares_constant(name) => {
@@ -188,6 +185,8 @@ fn thrown(value: &Dynamic) -> Diagnostic {
 fn no_function(engine: &Engine, schemas: &Schemas, signature: &str) -> Diagnostic {
     let (name, arguments) = signature.split_once(" (").unwrap_or((signature, ""));
     let arguments = arguments.trim_end_matches(')').replace("&str | ImmutableString | String", "string");
+    let arguments: Vec<&str> = arguments.split(", ").map(type_name).collect();
+    let arguments = arguments.join(", ");
     let receiver = arguments.split(", ").next().unwrap_or_default();
     if receiver == "agent" {
         let actions = || schemas.iter().flat_map(|schema| schema.actions.keys().map(String::as_str));
@@ -212,6 +211,17 @@ fn no_function(engine: &Engine, schemas: &Schemas, signature: &str) -> Diagnosti
     match nearest(name, functions.iter().map(String::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
         None => diagnostic.note(format!("it was called with ({arguments})")),
+    }
+}
+
+/// What scripts call a type.
+fn type_name(name: &str) -> &str {
+    match name {
+        "i64" => "int",
+        "f64" => "float",
+        "()" => "nothing",
+        "Fn" => "closure",
+        other => other,
     }
 }
 

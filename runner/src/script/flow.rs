@@ -22,7 +22,9 @@ fn sleep(context: NativeCallContext<'_>, time: Dynamic) -> Outcome<()> {
 
 /// Pauses, but not past the end of the run.
 fn pause(run: &Run, time: Duration) -> Outcome<()> {
-    let whole = run.runtime.block_on(run.cancel.run_until_cancelled(tokio::time::sleep(time)));
+    // The timer is made inside of the runtime: this thread is none of its own.
+    let whole =
+        run.runtime.block_on(async { run.cancel.run_until_cancelled(tokio::time::sleep(time)).await });
     whole.ok_or_else(interrupted)
 }
 

@@ -13,6 +13,8 @@ struct Reader {
     /// Brackets that are open; true for the brace of a map.
     open: Vec<bool>,
     previous: Option<Token>,
+    /// Whether that was a keyword, and became a name.
+    renamed: bool,
     at: Option<(usize, usize)>,
 }
 
@@ -24,7 +26,15 @@ impl Reader {
             *self = Self::default();
         }
         self.at = Some(at);
+        let token = match token {
+            // The lexer takes the sign after a keyword for one of its own: `m.if - 1`.
+            Token::UnaryMinus if self.renamed => Token::Minus,
+            Token::UnaryPlus if self.renamed => Token::Plus,
+            token => token,
+        };
+        let literal = token.is_literal();
         let token = if self.expects_name() { as_name(token) } else { token };
+        self.renamed = literal && matches!(token, Token::Identifier(_));
         match token {
             Token::MapStart => self.open.push(true),
             Token::LeftBrace | Token::LeftBracket | Token::QuestionBracket | Token::LeftParen => {

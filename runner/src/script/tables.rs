@@ -4,7 +4,7 @@ use orch_wire::ids::NodeName;
 use orch_wire::nodeset::natural_order;
 use orch_wire::outcome::NodeResult;
 use rhai::{Array, Dynamic, Engine, INT};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::failure::{Outcome, usage};
 use super::results::Results;
@@ -45,9 +45,15 @@ impl Tallied {
         self.counts.iter().find(named).map_or(0, |(_, count)| int(*count))
     }
 
-    /// Values cannot be the keys of a JSON object and stay values.
+    /// Counts by the text of their values, the most frequent first.
     pub(crate) fn to_json(&self) -> Value {
-        self.counts.iter().map(|(value, count)| json!({"value": value, "count": count})).collect()
+        let mut counts = Map::new();
+        for (value, count) in &self.counts {
+            // `1` and `"1"` are two values and one name.
+            let entry = counts.entry(values::shown(value)).or_insert(0.into());
+            *entry = (entry.as_u64().unwrap_or(0) + *count as u64).into();
+        }
+        Value::Object(counts)
     }
 }
 
@@ -100,7 +106,7 @@ impl std::fmt::Display for Folded {
             if !result.message.is_empty() {
                 write!(f, ", {}", result.message)?;
             }
-            for (name, value) in &result.data {
+            for (name, value) in result.data.iter().filter(|(_, value)| !value.is_null()) {
                 write!(f, "\n  {name}: {}", cell(value))?;
             }
         }
@@ -154,8 +160,11 @@ pub(crate) fn register(engine: &mut Engine) {
         .register_iterator::<Tallied>()
         .register_indexer_get(|tallied: &mut Tallied, name: &str| tallied.get(name))
         .register_get("count", |tallied: &mut Tallied| int(tallied.counts.len()))
-        .register_get("values", |tallied: &mut Tallied| {
-            tallied.counts.iter().map(|(value, _)| values::from_json(value)).collect::<Array>()
+        .register_fn("keys", |tallied: &mut Tallied| {
+            tallied.counts.iter().map(|(value, _)| values::shown(value).into()).collect::<Array>()
+        })
+        .register_fn("values", |tallied: &mut Tallied| {
+            tallied.counts.iter().map(|(_, count)| int(*count).into()).collect::<Array>()
         })
         .register_fn("to_string", |tallied: &mut Tallied| tallied.to_string())
         .register_fn("to_debug", |tallied: &mut Tallied| tallied.to_string())

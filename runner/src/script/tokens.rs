@@ -53,9 +53,19 @@ impl<'a> Tokens<'a> {
     /// The token that begins at a place, or the word there.
     pub(crate) fn at(&self, position: Position) -> Option<Span> {
         let at = point(position)?;
-        let begins = |(_, span): &&(Token, Span)| (span.line, span.column) == (at.line, at.column);
-        let token = self.list.iter().find(begins).map(|(_, span)| *span);
-        Some(token.unwrap_or_else(|| Span { length: word(self.text, at), ..at }))
+        Some(self.token_at(position).unwrap_or_else(|| Span { length: word(self.text, at), ..at }))
+    }
+
+    /// The token that begins at a place. For the dot before a property it is the property, which is what is meant.
+    pub(crate) fn token_at(&self, position: Position) -> Option<Span> {
+        let at = point(position)?;
+        let begins = |(_, span): &(Token, Span)| (span.line, span.column) == (at.line, at.column);
+        let index = self.list.iter().position(begins)?;
+        match (self.list.get(index), self.list.get(index + 1)) {
+            (Some((Token::Period | Token::Elvis, _)), Some((_, property))) => Some(*property),
+            (Some((_, token)), _) => Some(*token),
+            (None, _) => None,
+        }
     }
 
     /// Where the last token before a place ends: what is missing is missing there.
@@ -139,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_point_is_widened_to_its_token() {
-        assert_eq!(underlined("let café = nodes(\"a b\");", 1, 5), "café");
-        assert_eq!(underlined("let café = nodes(\"a \\\" b\");", 1, 18), "\"a \\\" b\"");
+        assert_eq!(underlined("/* é */ let shop = 1;", 1, 13), "shop");
+        assert_eq!(underlined("let shop = nodes(\"a \\\" b\");", 1, 18), "\"a \\\" b\"");
         assert_eq!(underlined("a == 12.5", 1, 3), "==");
         assert_eq!(underlined("a\n  .package", 2, 4), "package");
         assert_eq!(underlined("x", 1, 9), "");
@@ -149,7 +159,7 @@ mod tests {
     #[test]
     fn interpolated_text_does_not_shift_what_follows() {
         let text = "print(`a ${#{ b: 1 }.b} \" ${c} d`); service";
-        assert_eq!(underlined(text, 1, 38), "service");
+        assert_eq!(underlined(text, 1, 37), "service");
         let engine = Engine::new();
         let tokens = Tokens::of(&engine, text);
         assert!(tokens.names().any(|name| name == "service"));

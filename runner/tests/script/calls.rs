@@ -1,0 +1,145 @@
+use orch_runner::script::Standing;
+
+use crate::kit::{AWAY, Trial, prints, ran};
+
+#[tokio::test]
+async fn a_call_raises_when_more_nodes_are_bad_than_tolerated() {
+    let text = r#"nodes("os.family = Debian").service.restart(#{ service: "shop" });"#;
+    let ran = ran(text).await;
+    insta::assert_snapshot!(ran.error(), @r#"
+    error[E0301]: `service.restart` did not end ok on 1 of 3 nodes
+     --> test.orch:1:37
+      |
+    1 | nodes("os.family = Debian").service.restart(#{ service: "shop" });
+      |                                     ^^^^^^^
+      |
+      = note: bad1: failed (unit): the unit is masked
+    "#);
+    assert_eq!(ran.exit(), 2);
+    for options in ["tolerate(1)", r#"tolerate("34%")"#, r#"tolerate("all")"#] {
+        let ran = crate::kit::ran(&text.replace(".service", &format!(".{options}.service"))).await;
+        assert_eq!(ran.exit(), 2, "tolerated nodes still count for the exit code: {options}");
+        assert!(matches!(ran.report.ending, orch_runner::script::Ending::Finished), "{options}");
+    }
+}
+
+#[tokio::test]
+async fn a_caught_call_has_no_part_in_the_exit_code() {
+    let ran = ran(r#"
+        try { nodes("os.family = Debian").service.restart(#{ service: "shop" }); }
+        catch (e) { print(`${e.kind}: ${e.message}`); print(e.results.failed.nodes); print(e.results.ok.count); }
+    "#)
+    .await;
+    assert_eq!(ran.printed, ["call: `service.restart` did not end ok on 1 of 3 nodes", "bad1 (1 node)", "2"]);
+    assert_eq!(ran.exit(), 0);
+    assert_eq!(ran.report.calls[0].standing, Standing::Caught);
+}
+
+#[tokio::test]
+async fn a_call_that_is_thrown_again_counts() {
+    let ran =
+        ran(r#"try { nodes("role::bad").service.restart(#{ service: "shop" }); } catch (e) { throw e; }"#)
+            .await;
+    assert_eq!(ran.exit(), 2);
+}
+
+#[tokio::test]
+async fn an_absent_target_is_silent() {
+    let ran = ran("nodes().tolerate(1).node.ping();").await;
+    assert_eq!(ran.exit(), 3);
+    let results = &ran.report.calls[0].report.results;
+    assert!(results.iter().any(|result| result.node.as_str() == AWAY && !result.is_ok()));
+}
+
+#[tokio::test]
+async fn arguments_are_checked_before_anything_is_sent() {
+    let ran = ran(r#"nodes("role::web").service.restart(#{ servce: "shop" });"#).await;
+    insta::assert_snapshot!(ran.error(), @r#"
+    error[E0204]: `service.restart` cannot be called so
+     --> test.orch:1:28
+      |
+    1 | nodes("role::web").service.restart(#{ servce: "shop" });
+      |                            ^^^^^^^
+      |
+      = note: `servce` is no input of `restart`; did you mean `service`?
+      = note: `service` is missing: Name
+    "#);
+    assert!(ran.asked.is_empty(), "{:?}", ran.asked);
+    assert_eq!(ran.exit(), 1);
+    let ran = crate::kit::ran(r#"nodes("role::web").service.restart(#{ service: 5 });"#).await;
+    assert!(ran.error().contains("`service` must be a string, not an integer"), "{}", ran.error());
+}
+
+#[tokio::test]
+async fn unknown_agents_and_actions_suggest_the_nearest() {
+    insta::assert_snapshot!(ran(r#"nodes().servce.restart();"#).await.error(), @r#"
+    error[E0203]: no agent `servce` is known, nor has a selection such a property
+     --> test.orch:1:9
+      |
+    1 | nodes().servce.restart();
+      |         ^^^^^^
+      |
+      = help: did you mean `service`?
+    "#);
+    insta::assert_snapshot!(ran(r#"nodes().service.restrat(#{ service: "shop" });"#).await.error(), @r#"
+    error[E0203]: no agent has an action `restrat`
+     --> test.orch:1:17
+      |
+    1 | nodes().service.restrat(#{ service: "shop" });
+      |                 ^^^^^^^
+      |
+      = help: did you mean `restart`?
+    "#);
+    insta::assert_snapshot!(ran(r#"nodes().package.restart(#{ service: "shop" });"#).await.error(), @r#"
+    error[E0203]: the agent `package` has no action `restart`
+     --> test.orch:1:17
+      |
+    1 | nodes().package.restart(#{ service: "shop" });
+      |                 ^^^^^^^
+      |
+      = help: its actions: `status`
+    "#);
+    insta::assert_snapshot!(ran(r#"nodes().invoke("service");"#).await.error(), @r#"
+    error[E0206]: `service` names no action: write "agent.action"
+     --> test.orch:1:9
+      |
+    1 | nodes().invoke("service");
+      |         ^^^^^^
+    "#);
+}
+
+#[tokio::test]
+async fn invoke_names_the_action_in_a_string() {
+    let printed = prints(
+        r#"
+        print(nodes("role::web").invoke("service.status", #{ service: "shop" }).count);
+        print(nodes("role::web").invoke("node.ping").count);
+    "#,
+    )
+    .await;
+    assert_eq!(printed, ["3", "3"]);
+}
+
+#[tokio::test]
+async fn a_dead_broker_leaves_every_known_target_not_started() {
+    let ran = Trial { dead: true, ..Trial::default() }
+        .run(r#"nodes(#{ identities: "web[1-2]" }).service.restart(#{ service: "shop" });"#)
+        .await;
+    assert_eq!(ran.exit(), 3);
+    let ran = Trial { dead: true, ..Trial::default() }.run(r#"nodes("a=1").node.ping();"#).await;
+    assert_eq!(ran.exit(), 69);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_and_no_catch_holds_it() {
+    let trial = Trial::default();
+    trial.cancel.cancel();
+    let ran = trial.run(r#"try { nodes().node.ping(); } catch { } print("after");"#).await;
+    assert!(ran.printed.is_empty());
+    assert_eq!(ran.exit(), 130);
+
+    let trial = Trial::default();
+    let cancel = trial.cancel.clone();
+    let (endless, ()) = tokio::join!(trial.run("loop { let a = 1; }"), async { cancel.cancel() });
+    assert_eq!(endless.exit(), 130);
+}

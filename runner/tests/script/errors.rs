@@ -1,0 +1,199 @@
+use orch_runner::diagnostic::{SourceText, Style};
+use orch_runner::script::compile;
+
+use crate::kit::{fault, ran, schemas};
+
+#[test]
+fn syntax_errors_show_the_place() {
+    insta::assert_snapshot!(fault("let web = nodes(\"role::web\")\nprint(web.count);\n"), @r#"
+    error[E0101]: `;` is missing to terminate this statement
+     --> test.orch:1:29
+      |
+    1 | let web = nodes("role::web")
+      |                             ^ `;` is missing here
+    2 | print(web.count);
+      | ----- before this
+    "#);
+    insta::assert_snapshot!(fault("if true {\n    print(1);\n"), @r#"
+    error[E0101]: `}` is missing to terminate this block
+     --> test.orch:2:14
+      |
+    2 |     print(1);
+      |              ^ `}` is missing here
+    "#);
+    insta::assert_snapshot!(fault("print(\"never ends);\n"), @r#"
+    error[E0101]: a string does not end
+     --> test.orch:1:7
+      |
+    1 | print("never ends);
+      |       ^^^^^^^^^^^^^
+    "#);
+    insta::assert_snapshot!(fault("let match = 1;"), @r#"
+    error[E0101]: `match` is a reserved word
+     --> test.orch:1:5
+      |
+    1 | let match = 1;
+      |     ^^^^^
+      |
+      = help: `match` can be the name of an action, an input or a field, not of a variable
+    "#);
+}
+
+#[test]
+fn undefined_names_suggest_the_nearest() {
+    insta::assert_snapshot!(fault("let servers = nodes();\nprint(`there are ${serers.count}`);"), @r#"
+    error[E0103]: `serers` is not defined
+     --> test.orch:2:20
+      |
+    2 | print(`there are ${serers.count}`);
+      |                    ^^^^^^
+      |
+      = help: did you mean `servers`?
+    "#);
+    insta::assert_snapshot!(fault("const version = 1;\nfn show() { print(version); }\nshow();"), @r#"
+    error[E0103]: `version` is not defined
+     --> test.orch:2:19
+      |
+    2 | fn show() { print(version); }
+      |                   ^^^^^^^
+      |
+      = note: functions do not see the constants of the script by their bare names
+      = help: write `global::version`
+    "#);
+    insta::assert_snapshot!(fault("lgo::info(1);"), @r#"
+    error[E0103]: there is no module `lgo`
+     --> test.orch:1:1
+      |
+    1 | lgo::info(1);
+      | ^^^
+    "#);
+}
+
+#[test]
+fn malformed_queries_in_literals_are_told_before_anything_runs() {
+    insta::assert_snapshot!(fault("let web = nodes(\"role::web and (cpus > 4\");"), @r#"
+    error[E0205]: the query does not parse: this parenthesis is not closed
+     --> test.orch:1:32
+      |
+    1 | let web = nodes("role::web and (cpus > 4");
+      |                                ^
+      |
+      = help: add `)`
+    "#);
+    insta::assert_snapshot!(fault("let web = nodes().where(\"role::web AND a=1\");"), @r#"
+    error[E0205]: the query does not parse: `AND` is no operator
+     --> test.orch:1:36
+      |
+    1 | let web = nodes().where("role::web AND a=1");
+      |                                    ^^^
+      |
+      = help: write `and`
+    "#);
+}
+
+#[test]
+fn a_script_that_is_too_large_is_refused() {
+    assert!(fault(&"\n".repeat(70_000)).contains("error[E0102]: the script has 70000 lines"));
+    assert!(fault(&" ".repeat(70_000)).contains("a line of the script has 70000 characters"));
+}
+
+#[tokio::test]
+async fn unknown_functions_suggest_the_nearest() {
+    insta::assert_snapshot!(ran("let web = nodse(\"a\");").await.error(), @r#"
+    error[E0201]: there is no function `nodse`
+     --> test.orch:1:11
+      |
+    1 | let web = nodse("a");
+      |           ^^^^^
+      |
+      = help: did you mean `nodes`?
+    "#);
+    insta::assert_snapshot!(ran("nodes().limit();").await.error(), @r#"
+    error[E0201]: `limit` does not take these arguments
+     --> test.orch:1:9
+      |
+    1 | nodes().limit();
+      |         ^^^^^
+      |
+      = note: it was called with (selection)
+      = note: it takes 2 arguments, its receiver included
+    "#);
+    insta::assert_snapshot!(ran("emit(1);").await.error(), @r#"
+    error[E0201]: `emit` does not take these arguments
+     --> test.orch:1:1
+      |
+    1 | emit(1);
+      | ^^^^
+      |
+      = note: it was called with (int)
+      = note: it takes 2 arguments, its receiver included
+    "#);
+}
+
+#[tokio::test]
+async fn the_calls_around_an_error_are_told() {
+    let text =
+        "fn inner(n) {\n    n / 0\n}\nfn outer() { inner(1) }\nlet list = [1];\nlist.map(|x| outer());\n";
+    let ran = ran(text).await;
+    insta::assert_snapshot!(ran.error(), @r#"
+    error[E0306]: division by zero: 1 / 0
+     --> test.orch:2:7
+      |
+    2 |     n / 0
+      |       ^
+      |
+      = note: in `inner`, called at test.orch:4:14
+      = note: in `outer`, called at test.orch:6:14
+      = note: in a closure, called at test.orch:6:6
+      = note: in `map`, called at test.orch:6:6
+    "#);
+    assert_eq!(ran.exit(), 1);
+}
+
+#[tokio::test]
+async fn what_a_script_throws_is_its_message() {
+    assert!(ran("throw \"no\";").await.error().starts_with("error[E0306]: no\n"));
+    assert!(ran("throw 5;").await.error().starts_with("error[E0306]: 5\n"));
+    let rethrown = ran("try { 1 / 0 } catch (e) { throw e; }").await.error();
+    assert!(rethrown.to_lowercase().contains("division by zero"), "{rethrown}");
+}
+
+#[tokio::test]
+async fn assigning_to_a_selection_that_a_closure_reads_suggests_a_new_name() {
+    let text = "let web = nodes();\nlet f = || web.count;\nweb = web.limit(1);\n";
+    insta::assert_snapshot!(ran(text).await.error(), @r#"
+    error[E0306]: `web` cannot be changed
+     --> test.orch:3:1
+      |
+    3 | web = web.limit(1);
+      | ^^^
+      |
+      = note: it is a constant, or a selection or results that a closure reads
+      = help: give the new value a new name: `let other = …`
+    "#);
+}
+
+#[tokio::test]
+async fn endless_recursion_is_a_limit_and_not_a_crash() {
+    let ran = ran("fn f(n) { f(n + 1) + 1 }\nf(1);").await;
+    assert!(ran.error().starts_with("error[E0307]: functions call each other too deep"), "{}", ran.error());
+    assert_eq!(ran.exit(), 1);
+}
+
+#[test]
+fn the_examples_compile() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut compiled = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "orch") {
+            let source =
+                SourceText::new(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
+            let script = compile(&source, &schemas())
+                .unwrap_or_else(|faults| panic!("{}", faults[0].render(Style::default())));
+            assert!(!script.doc().is_empty(), "{} says what it is for", path.display());
+            compiled += 1;
+        }
+    }
+    assert!(compiled >= 2);
+}
