@@ -14,7 +14,7 @@ use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
 use orch_link::{Dialer, entropy};
 use orch_runner::pki::{Authority, BrokerHost, CertPem};
-use orch_wire::control::{Presence, Reply, Request, Roster};
+use orch_wire::control::{Presence, Reply, Request, Roster, Status};
 use orch_wire::ids::{BrokerName, NodeName, OperatorName, Party};
 use orch_wire::keys::Psk;
 use orch_wire::limits::CONTROL_REPLY_BYTES;
@@ -87,6 +87,7 @@ impl Fleet {
         let psk = Psk::from_bytes(entropy::random());
         let mut fleet =
             Self { broker: None, nodes: BTreeMap::new(), port: 0, authority, psk, operator, folder };
+        std::fs::create_dir_all(fleet.path("agents"))?;
         let pem =
             fleet.authority.issue(&Party::Broker(BrokerName::new("b1")?), &[HOST.parse::<BrokerHost>()?])?;
         fleet.write_identity("broker", &pem)?;
@@ -288,6 +289,24 @@ impl Fleet {
     /// # Errors
     /// When the broker cannot be asked.
     pub fn roster(&self) -> Result<Roster> {
+        match self.ask(&Request::Roster { watch: false })? {
+            Reply::Roster(roster) => Ok(roster),
+            other => bail!("the broker answered {other:?}"),
+        }
+    }
+
+    /// The broker's status at this moment.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub fn status(&self) -> Result<Status> {
+        match self.ask(&Request::Status)? {
+            Reply::Status(status) => Ok(*status),
+            other => bail!("the broker answered {other:?}"),
+        }
+    }
+
+    fn ask(&self, request: &Request) -> Result<Reply> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let sockets = Arc::new(SocketDir::create(&self.path("run"))?);
@@ -301,11 +320,8 @@ impl Fleet {
                 Duration::from_secs(5),
             )?;
             let mut stream = control::connect(&dialer).await?;
-            stream.send(&Request::Roster { watch: false }).await?;
-            match stream.recv::<Reply>(CONTROL_REPLY_BYTES).await? {
-                Some(Reply::Roster(roster)) => Ok(roster),
-                other => bail!("the broker answered {other:?}"),
-            }
+            stream.send(request).await?;
+            stream.recv::<Reply>(CONTROL_REPLY_BYTES).await?.context("the broker closed the channel")
         })
     }
 

@@ -30,7 +30,8 @@ fn build() -> PathBuf {
         .current_dir(root)
         .args(["build", "--quiet", "--offline", "--profile", &profile, "--target-dir"])
         .arg(folder.parent().unwrap_or(&folder))
-        .args(["-p", "orch-broker", "-p", "orch-nodeagent", "-p", "orch-runner", "--bins"])
+        // With the tests, so that features are those of `cargo test` and nothing is built twice.
+        .args(["--workspace", "--bins", "--tests"])
         .status();
     assert!(
         status.as_ref().is_ok_and(std::process::ExitStatus::success),
