@@ -70,7 +70,7 @@ furnish() {
   "role": "$role", "environment": "$environment", "datacenter": "$datacenter",
   "os": { "name": "$os", "family": "$family", "release": { "major": "$release" } },
   "processors": { "count": $cores },
-  "memory": { "system": { "total_gib": $memory } }
+  "memory": { "system": { "total_bytes": $((memory * 1073741824)) } }
 }
 FACTS
     printf 'base\nrole::%s\nenv::%s\n' "$role" "$environment" >"$1/classes.txt"

@@ -210,10 +210,9 @@ mod tests {
 
     #[test]
     fn an_aggregate_stays_on_its_line() {
-        let schema = orch_wire::schema::AgentSchema::from_json(include_str!(
-            "../../../examples/agents/package.json"
-        ))
-        .unwrap();
+        let schema =
+            orch_wire::schema::AgentSchema::from_json(include_str!("../../../examples/agents/package.json"))
+                .unwrap();
         let answer = |name: &str, version: &str| {
             let data = json!({ "package": "shop", "ensure": version });
             let answer = Answer::ok(data.as_object().cloned().unwrap_or_default());
@@ -223,12 +222,8 @@ mod tests {
             results: vec![answer("web1", "1.2"), answer("web2", "1.4.2"), answer("web3", "1.2")],
             ..CallReport::default()
         };
-        let view = CallView {
-            agent: "package",
-            action: "status",
-            report: &report,
-            schema: schema.action("status"),
-        };
+        let view =
+            CallView { agent: "package", action: "status", report: &report, schema: schema.action("status") };
         assert_eq!(view.aggregates(), ["Ensure: 1.2 = 2, 1.4.2 = 1"]);
     }
 

@@ -1,6 +1,8 @@
 //! Progress while answers come in: a bar on a terminal, nothing elsewhere.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -12,26 +14,52 @@ use crate::client::{CallEvent, EventSink};
 /// A call that ends within this time shows no bar: it would only flicker.
 const QUIET_FOR: Duration = Duration::from_millis(150);
 
+/// The time on the bar moves on even while no node answers.
+const TICK: Duration = Duration::from_millis(250);
+
 /// The bar of one call. Dropping it takes it from the screen.
 pub struct Progress {
     bar: ProgressBar,
     printer: Printer,
+    curtain: Option<Curtain>,
+}
+
+/// Shows the bar once the call has taken longer than a moment; opened early, it shows nothing.
+struct Curtain {
+    stop: mpsc::SyncSender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Curtain {
+    fn new(bar: ProgressBar) -> Self {
+        let (stop, stopped) = mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            if stopped.recv_timeout(QUIET_FOR) == Err(RecvTimeoutError::Timeout) {
+                bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                bar.enable_steady_tick(TICK);
+            }
+        });
+        Self { stop, thread }
+    }
+
+    /// Afterwards nothing draws the bar any more but its owner.
+    fn remove(self) {
+        drop(self.stop);
+        // Its only work is to draw: a call must not fail because that did.
+        let _ = self.thread.join();
+    }
 }
 
 impl Progress {
     /// A bar for a call of this name, drawn only where stderr is a terminal.
     pub fn new(printer: &Printer, what: &str) -> Arc<Self> {
-        let target = if printer.is_terminal(Stream::Err) {
-            ProgressDrawTarget::stderr_with_hz(10)
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
         bar.set_message(clean(what).into_owned());
-        Arc::new(Self { bar, printer: printer.clone() })
+        let curtain = printer.is_terminal(Stream::Err).then(|| Curtain::new(bar.clone()));
+        Arc::new(Self { bar, printer: printer.clone(), curtain })
     }
 
     /// Takes the events of the call.
@@ -41,12 +69,7 @@ impl Progress {
         Arc::new(move |event| match event {
             CallEvent::Planned { expected } => progress.bar.set_length(expected as u64),
             CallEvent::Progress { stage: orch_wire::header::Stage::Skipped, .. }
-            | CallEvent::Answered { .. } => {
-                progress.bar.inc(1);
-                if progress.bar.elapsed() > QUIET_FOR {
-                    progress.bar.tick();
-                }
-            }
+            | CallEvent::Answered { .. } => progress.bar.inc(1),
             CallEvent::Progress { .. } | CallEvent::Output { .. } => {}
             CallEvent::Notice(text) => {
                 // Each call in progress is told; the reader wants to hear it once.
@@ -62,6 +85,9 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        if let Some(curtain) = self.curtain.take() {
+            curtain.remove();
+        }
         self.bar.finish_and_clear();
     }
 }
