@@ -1,5 +1,7 @@
 //! Whole scripts against a made-up fleet: the language as its users meet it, without a broker.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
+
 mod calls;
 mod errors;
 mod flow;
