@@ -75,6 +75,8 @@ fn invoke(selection: &mut Selection, name: &str, args: Map) -> Outcome<Results> 
 fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map) -> Outcome<Results> {
     let run = &selection.run;
     let options = selection.options;
+    // Whoever waits for a condition does not want to see every look at it.
+    let quiet = options.quiet || run.is_polling();
     let action = action(schema, name)?;
     run.check_cancelled()?;
     let args = map_to_json(args, Secrets::Reveal).map_err(usage)?;
@@ -119,8 +121,8 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         Scope::Nodes(nodes) => Some(nodes.clone()),
         Scope::All | Scope::Query(_) => None,
     };
-    run.say(Output::CallBegins { schema: schema.clone(), action: name.to_owned(), quiet: options.quiet });
-    let sent = run.fleet.call(request, run.events(options.quiet), run.cancel.clone());
+    run.say(Output::CallBegins { schema: schema.clone(), action: name.to_owned(), quiet });
+    let sent = run.fleet.call(request, run.events(quiet), run.cancel.clone());
     let mut report = match (sent, targets) {
         (Ok(report), _) => report,
         (Err(error @ CallError::Disconnected(_)), Some(nodes)) => unsent(nodes, &error),
@@ -138,7 +140,7 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         args: masked,
         report: call.report.clone(),
         standing: Standing::Counts,
-        quiet: options.quiet,
+        quiet,
     };
     run.say(Output::CallEnded(record.clone()));
     let number = (!run.is_polling()).then(|| {

@@ -106,3 +106,23 @@ async fn invoke_is_not_taken_by_the_engine() {
         ["1"]
     );
 }
+
+#[tokio::test]
+async fn an_error_from_within_functions_and_closures_is_caught_as_it_was_raised() {
+    let printed = prints(
+        r#"
+        fn restart(who) { who.service.restart(#{ service: "shop" }); }
+        try { [nodes("role::bad")].map(|who| restart(who)); } catch (e) { print(`${e.kind} ${e.message}`); }
+    "#,
+    )
+    .await;
+    assert_eq!(printed, ["call `service.restart` did not end ok on 1 of 1 node"]);
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_run_as_an_internal_error() {
+    // The made-up fleet knows no such action, and says so the hard way.
+    let ran = ran("try { nodes().node.stats(); } catch { }").await;
+    assert_eq!(ran.exit(), 70);
+    assert!(ran.error().contains("orch itself made a mistake: not in this fleet"), "{}", ran.error());
+}

@@ -88,8 +88,7 @@ async fn fields_are_counted_and_computed() {
     web1   running  102
     web2   running  104
     web10  running  108
-    Status: running = 4
-    stopped = 1
+    Status: running = 4, stopped = 1
     5 ok
     "#);
 }
