@@ -210,7 +210,7 @@ fn told(printer: &Printer, faults: &[Diagnostic], exit: Exit) -> Failure {
     for fault in faults {
         tell(printer, fault);
     }
-    Failure::said(faults.first().map_or(exit, |fault| Exit::of_failure(fault.code)))
+    Failure::said(exit)
 }
 
 fn tell(printer: &Printer, fault: &Diagnostic) {
