@@ -36,6 +36,7 @@ codes! {
     Syntax = "E0101", "The script does not parse.";
     TooLarge = "E0102", "The script is larger than positions in it can be counted.";
     Undefined = "E0103", "A name is not defined here.";
+    Shadow = "E0104", "A function of the script would be called in the place of an action or a method.";
     Parameter = "E0110", "A parameter is missing, unknown or does not have its type.";
     Declaration = "E0111", "A `param(…)` does not declare a parameter.";
     UnknownFunction = "E0201", "There is no function of this name for these arguments.";

@@ -9,6 +9,7 @@ use super::nearest::nearest;
 use super::params::ParamType;
 use super::results::quoted;
 use super::select::malformed_literal;
+use super::shadow;
 use super::tokens::Tokens;
 use super::values::{Secrets, to_json};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
@@ -71,6 +72,7 @@ pub fn compile(source: &SourceText, schemas: &Schemas) -> Result<Compiled, Vec<D
     for (position, text) in &found.queries {
         faults.extend(malformed_literal(source, place(*position), text));
     }
+    faults.extend(shadow::faults(&engine, &ast, source, &tokens));
     if !faults.is_empty() {
         return Err(faults);
     }

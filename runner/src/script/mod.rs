@@ -6,7 +6,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `compile.rs`, `tokens.rs`, `names.rs` | from text to a compiled script; parameters it declares; places in it |
+//! | `compile.rs`, `shadow.rs`, `tokens.rs`, `names.rs` | from text to a compiled script; parameters it declares; places in it |
 //! | `run.rs`, `context.rs`, `engine.rs`, `access.rs` | one run: thread, shared state, engine with its limits, way to the nodes |
 //! | `errors.rs`, `failure.rs`, `nearest.rs` | errors: as diagnostics, as values of scripts, with suggestions |
 //! | `selection.rs`, `select.rs`, `filter.rs`, `expect.rs` | which nodes |
@@ -33,6 +33,7 @@ mod results;
 mod run;
 mod select;
 mod selection;
+mod shadow;
 mod show;
 mod tables;
 mod tokens;

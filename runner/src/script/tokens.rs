@@ -84,6 +84,14 @@ impl<'a> Tokens<'a> {
         })
     }
 
+    /// The name in the definition of a function.
+    pub(crate) fn function(&self, name: &str) -> Option<Span> {
+        self.list.windows(2).find_map(|pair| match pair {
+            [(Token::Fn, _), (Token::Identifier(defined), span)] if defined.as_str() == name => Some(*span),
+            _ => None,
+        })
+    }
+
     /// Whether the text declares such a constant.
     pub(crate) fn declares_constant(&self, name: &str) -> bool {
         let declared = |pair: &[(Token, Span)]| match pair {

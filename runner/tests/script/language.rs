@@ -1,6 +1,9 @@
 //! The facts about Rhai that `language.md` builds on, each with a script.
 
-use crate::kit::{fault, prints, ran};
+use orch_runner::diagnostic::SourceText;
+use orch_runner::script::compile;
+
+use crate::kit::{fault, prints, ran, schemas};
 
 #[tokio::test]
 async fn a_getter_per_agent_and_a_method_per_action() {
@@ -111,8 +114,8 @@ async fn invoke_is_not_taken_by_the_engine() {
 async fn an_error_from_within_functions_and_closures_is_caught_as_it_was_raised() {
     let printed = prints(
         r#"
-        fn restart(who) { who.service.restart(#{ service: "shop" }); }
-        try { [nodes("role::bad")].map(|who| restart(who)); } catch (e) { print(`${e.kind} ${e.message}`); }
+        fn restart_on(who) { who.service.restart(#{ service: "shop" }); }
+        try { [nodes("role::bad")].map(|who| restart_on(who)); } catch (e) { print(`${e.kind} ${e.message}`); }
     "#,
     )
     .await;
@@ -125,4 +128,30 @@ async fn a_panic_ends_the_run_as_an_internal_error() {
     let ran = ran("try { nodes().node.stats(); } catch { }").await;
     assert_eq!(ran.exit(), 70);
     assert!(ran.error().contains("orch itself made a mistake: not in this fleet"), "{}", ran.error());
+}
+
+#[test]
+fn a_function_with_the_name_of_an_action_is_refused() {
+    insta::assert_snapshot!(fault("nodes().service.restart(#{});\nfn restart(who) { who.count }"), @r#"
+    error[E0104]: the function `restart` would be called in the place of the action `restart`
+     --> test.orch:2:4
+      |
+    2 | fn restart(who) { who.count }
+      |    ^^^^^^^
+      |
+      = help: give the function another name, such as `do_restart`
+    "#);
+    insta::assert_snapshot!(fault("fn limit(n) { n }"), @r#"
+    error[E0104]: the function `limit` would be called in the place of the method `limit`
+     --> test.orch:1:4
+      |
+    1 | fn limit(n) { n }
+      |    ^^^^^
+      |
+      = help: give the function another name, such as `do_limit`
+    "#);
+    // With another number of arguments it is no method.
+    assert!(
+        compile(&SourceText::new("a", "fn restart(a, b) { a + b } fn limit(a, b) { a }"), &schemas()).is_ok()
+    );
 }
