@@ -125,7 +125,8 @@ impl Ground<'_> {
 
 fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
     let mut schemas = Schemas::builtin()?;
-    for folder in &config.agents.value {
+    // As on the nodes, a folder that is not there holds no agents.
+    for folder in config.agents.value.iter().filter(|folder| folder.exists()) {
         schemas.add_folder(folder)?;
     }
     Ok(schemas)
