@@ -43,7 +43,8 @@ runs() {
     [ -s "$1" ] || return 1
     pid=$(cat "$1")
     kill -0 "$pid" 2>/dev/null || return 1
-    ps -o args= -p "$pid" 2>/dev/null | grep -q "orch-$2"
+    # Not every machine has ps, and not every system has /proc.
+    { tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || ps -o args= -p "$pid" 2>/dev/null; } | grep -q "orch-$2"
 }
 
 # What kind of machine the node with number $1 is: role, environment, datacenter, operating system, cores, memory.

@@ -100,7 +100,6 @@ impl Ended {
     ///
     /// # Panics
     /// Where it is another.
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self

@@ -1,0 +1,93 @@
+//! An interrupt ends a call within a second and shows what came in.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use orch_tests::fleet::{Fleet, Node};
+use orch_tests::process::Ended;
+use orch_tests::wait;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+/// An agent whose action lasts until it is killed on the node `slow`, and ends at once elsewhere.
+fn nap_agent(fleet: &Fleet) -> Result<()> {
+    let schema = json!({
+        "metadata": {
+            "name": "nap", "description": "Sleeps on some nodes", "author": "orch", "license": "MIT",
+            "version": "1.0.0", "url": "https://example.com", "timeout": 60, "provider": "external",
+        },
+        "actions": [{
+            "action": "take", "description": "Sleeps", "effect": "read", "display": "always", "input": {},
+            "output": { "rested": { "description": "Whether it slept", "display_as": "Rested", "type": "boolean" } },
+        }],
+    });
+    let program = "#!/bin/sh\n\
+        echo began > \"$ORCH_AGENT_STATE/began\"\n\
+        case $ORCH_AGENT_STATE in */slow/*) exec sleep 600 ;; esac\n\
+        echo '{\"statuscode\": 0, \"data\": {\"rested\": true}}' > \"$2\"\n";
+    fleet.agent("nap", &schema, program)
+}
+
+fn start() -> Result<Fleet> {
+    let mut fleet = Fleet::start()?;
+    nap_agent(&fleet)?;
+    for name in ["fast1", "fast2", "slow"] {
+        fleet.add(&Node::named(name))?;
+    }
+    fleet.await_here(&["fast1".into(), "fast2".into(), "slow".into()]);
+    Ok(fleet)
+}
+
+fn interrupt(child: &Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("pid")?;
+    kill_process(pid, signal).context("signalling")
+}
+
+/// Starts a command, waits until the two fast nodes have answered and the slow one has begun, and interrupts it.
+fn interrupted(fleet: &Fleet, arguments: &[&str], signal: Signal) -> Result<(Ended, Duration)> {
+    let before = fleet.status()?.replies_forwarded;
+    let child = fleet.orch().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // Two final answers, and the slow node's `accepted`.
+    wait::until("two nodes have answered and one has begun", || match fleet.status() {
+        Ok(status) if status.replies_forwarded >= before + 3 => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let begun = Instant::now();
+    interrupt(&child, signal)?;
+    let ended = Ended::from(child.wait_with_output()?);
+    Ok((ended, begun.elapsed()))
+}
+
+#[test]
+fn a_call_ends_within_a_second_and_shows_what_came_in() -> Result<()> {
+    let fleet = start()?;
+    let call = ["call", "nap.take", "--format", "json"];
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let (ended, took) = interrupted(&fleet, &call, signal)?;
+        let ended = ended.expect_code(code);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        let call = ended.json()?;
+        assert_eq!((&call["counts"]["ok"], &call["counts"]["silent"]), (&json!(2), &json!(1)), "{call:#}");
+        assert_eq!(call["interrupted"], true);
+        let slow =
+            call["results"].as_array().and_then(|all| all.iter().find(|result| result["node"] == "slow"));
+        assert_eq!(slow.context("slow is missing")?["began"], true);
+        // What only reads is cancelled: the node has nothing running any more and answers the next call.
+        fleet.run(&["ping", "-I", "slow"]).expect_code(0);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_script_ends_within_a_second_and_goes_no_further() -> Result<()> {
+    let fleet = start()?;
+    let script = fleet.script("nap.orch", "nodes().nap.take();\nprint(\"went on\");\n")?;
+    let script = script.display().to_string();
+    let (ended, took) = interrupted(&fleet, &["script", &script, "--format", "json"], Signal::INT)?;
+    let ended = ended.expect_code(130);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(!ended.stdout.contains("went on") && !ended.stderr.contains("went on"), "{ended:#?}");
+    assert_eq!(ended.json()?["calls"][0]["counts"]["ok"], 2, "{ended:#?}");
+    Ok(())
+}
