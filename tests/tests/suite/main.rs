@@ -6,3 +6,4 @@ mod interrupt;
 mod lab;
 mod readme;
 mod road;
+mod scripts;
