@@ -279,6 +279,7 @@ impl Dispatcher {
                 Alarm::Accept(call) => {
                     if let Some(reply) = self.intake.accept(call) {
                         self.send_reply(&reply);
+                        tracing::debug!(%call, "accepted: it takes longer than a moment");
                     }
                 }
                 Alarm::Send(reply) => self.send_reply(&reply),
