@@ -290,3 +290,38 @@ fn what_is_wrong_with_a_script_is_told_before_anything_runs() {
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("deadline"), "{}", ended.err);
 }
+
+/// Starts a script that calls an action that lasts, and waits until the call is about to be made.
+fn long_call(dir: &Path) -> std::process::Child {
+    let text = "print(\"now\");\nnodes().expect(1, 9).shop.deploy(#{ version: \"1\", seconds: 50 });\n";
+    std::fs::write(dir.join("long.orch"), text).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orch"))
+        .args(["script", "long.orch", "--lab", "2"])
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "now\n");
+    child
+}
+
+#[test]
+fn a_signal_ends_a_call_soon_and_shows_what_came_in() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let dir = tempfile::tempdir().unwrap();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let child = long_call(dir.path());
+        let begun = Instant::now();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}: {said}", begun.elapsed());
+        assert!(said.contains("interrupted"), "{said}");
+    }
+}

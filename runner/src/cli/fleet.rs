@@ -247,7 +247,8 @@ impl Connection {
     /// Ends the session, and the lab with it.
     pub(super) async fn close(self) {
         self.session.close().await;
-        if let Some(lab) = self.lab {
+        // Its nodes give running actions time to end; who has interrupted does not wait for that.
+        if let Some(lab) = self.lab.filter(|_| !self.cancel.is_cancelled()) {
             lab.shutdown().await;
         }
     }
