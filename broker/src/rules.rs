@@ -28,11 +28,33 @@ pub(crate) enum Rules {
     /// Publishes calls.
     OperatorCall { own: OperatorName, prefix: String },
     /// Listens to its own replies.
-    OperatorReply { prefix: String, subscribed: usize },
+    OperatorReply { prefix: String, subscribed: Subscribed },
     /// Listens to calls.
-    NodeCall { own: NodeName, own_topic: String, collectives: Arc<Collectives>, subscribed: usize },
+    NodeCall { own: NodeName, own_topic: String, collectives: Arc<Collectives>, subscribed: Subscribed },
     /// Publishes replies, cards and probes.
     NodeReply { own: NodeName },
+}
+
+/// The subscriptions of a connection, as its socket of the lane has them.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribed(Vec<Topic>);
+
+impl Subscribed {
+    fn add(&mut self, topic: Topic) -> Result<(), &'static str> {
+        if self.0.len() >= SUBSCRIPTIONS {
+            return Err("too_many_subscriptions");
+        }
+        self.0.push(topic);
+        Ok(())
+    }
+
+    /// By topic, not by number: the end of one that was never there must not buy room for another.
+    fn remove(&mut self, topic: &[u8]) -> Result<(), &'static str> {
+        let topic = Topic::from_frame(topic).map_err(|_| "bad_topic")?;
+        let at = self.0.iter().position(|held| *held == topic).ok_or("bad_unsubscribe")?;
+        self.0.swap_remove(at);
+        Ok(())
+    }
 }
 
 /// What the broker takes note of in a message that passes.
@@ -51,12 +73,12 @@ impl Rules {
     }
 
     pub(crate) fn operator_reply(certificate: &[u8]) -> Self {
-        Rules::OperatorReply { prefix: ReplyTopic::prefix(certificate), subscribed: 0 }
+        Rules::OperatorReply { prefix: ReplyTopic::prefix(certificate), subscribed: Subscribed::default() }
     }
 
     pub(crate) fn node_call(own: NodeName, collectives: Arc<Collectives>) -> Self {
         let own_topic = Topic::Node(own.clone()).to_string();
-        Rules::NodeCall { own, own_topic, collectives, subscribed: 0 }
+        Rules::NodeCall { own, own_topic, collectives, subscribed: Subscribed::default() }
     }
 
     pub(crate) fn node_reply(own: NodeName) -> Self {
@@ -67,7 +89,7 @@ impl Rules {
     pub(crate) fn judge_inward(&mut self, item: Item<'_>) -> Judged {
         match item {
             Item::Subscribe(topic) => self.subscribe(topic),
-            Item::Unsubscribe(_) => self.unsubscribe(),
+            Item::Unsubscribe(topic) => self.unsubscribe(topic),
             Item::Message { topic, header, body, seal } => self.publish(topic, header, body, seal),
         }
     }
@@ -106,18 +128,14 @@ impl Rules {
             Rules::OperatorCall { .. } | Rules::NodeReply { .. } => return Err("wrong_direction"),
         };
         allowed?;
-        if *subscribed >= SUBSCRIPTIONS {
-            return Err("too_many_subscriptions");
-        }
-        *subscribed = subscribed.saturating_add(1);
+        subscribed.add(topic)?;
         Ok(Noted::Nothing)
     }
 
-    fn unsubscribe(&mut self) -> Judged {
+    fn unsubscribe(&mut self, topic: &[u8]) -> Judged {
         match self {
             Rules::OperatorReply { subscribed, .. } | Rules::NodeCall { subscribed, .. } => {
-                // One that was never subscribed must not buy room for more.
-                *subscribed = subscribed.checked_sub(1).ok_or("bad_unsubscribe")?;
+                subscribed.remove(topic)?;
                 Ok(Noted::Nothing)
             }
             Rules::OperatorCall { .. } | Rules::NodeReply { .. } => Err("wrong_direction"),

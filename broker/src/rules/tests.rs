@@ -205,6 +205,9 @@ fn subscriptions_are_counted() {
     assert_eq!(subscribe(&mut rules), "too_many_subscriptions");
     assert_eq!(refusal(rules.judge_inward(Item::Unsubscribe(b"n/web1/"))), "passed");
     assert_eq!(subscribe(&mut rules), "passed");
+    // The end of one that is not there buys no room for another.
+    assert_eq!(refusal(rules.judge_inward(Item::Unsubscribe(b"c/other/"))), "bad_unsubscribe");
+    assert_eq!(subscribe(&mut rules), "too_many_subscriptions");
     let mut fresh = Rules::node_call(node("web1"), Arc::new(Collectives::default()));
     assert_eq!(refusal(fresh.judge_inward(Item::Unsubscribe(b"n/web1/"))), "bad_unsubscribe");
 }
