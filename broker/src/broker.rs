@@ -28,7 +28,7 @@ use crate::roster_store::{RosterStore, StoreError};
 /// Connections that a broker takes unless told otherwise.
 pub const CONNECTIONS: usize = 20_000;
 /// Handshakes at once unless told otherwise.
-pub const HANDSHAKES: usize = 256;
+pub const HANDSHAKES: usize = 512;
 
 /// At a stop, messages under way have this long to arrive.
 const DRAIN: Duration = Duration::from_secs(1);
