@@ -166,6 +166,41 @@ impl Fleet {
         Ok(())
     }
 
+    /// The authority's certificate.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        self.authority.ca_pem()
+    }
+
+    /// A certificate of this fleet, for whoever a test wants to be.
+    ///
+    /// # Errors
+    /// When the URI names no party.
+    pub fn issue(&self, uri: &str) -> Result<CertPem> {
+        let party: Party = uri.parse()?;
+        let hosts =
+            if matches!(party, Party::Broker(_)) { vec![HOST.parse::<BrokerHost>()?] } else { Vec::new() };
+        Ok(self.authority.issue(&party, &hosts)?)
+    }
+
+    /// The fleet's pre-shared key.
+    #[must_use]
+    pub fn psk(&self) -> &Psk {
+        &self.psk
+    }
+
+    /// Waits until the broker has counted so many refusals of a party for a reason.
+    ///
+    /// # Panics
+    /// When it has not within a minute.
+    pub fn await_refused(&self, party: &str, reason: &str, count: u64) {
+        wait::until(&format!("`{party}` refused for `{reason}` {count} times"), || {
+            let refused = self.status().map_err(|e| format!("{e:#}"))?.refused;
+            let found = refused.iter().find(|r| r.party == party && r.reason == reason);
+            if found.is_some_and(|r| r.count >= count) { Ok(()) } else { Err(format!("{refused:?}")) }
+        });
+    }
+
     /// The broker's process.
     ///
     /// # Errors

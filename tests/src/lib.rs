@@ -2,7 +2,9 @@
 //!
 //! Each fleet has a temporary folder of its own with its own authority and keys; what it started ends with it.
 
+pub mod fake_broker;
 pub mod fleet;
 pub mod process;
 pub mod programs;
+pub mod raw_peer;
 pub mod wait;

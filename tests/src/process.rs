@@ -27,6 +27,19 @@ impl Server {
         Ok(Self { child, log: log.to_owned() })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// When that cannot be known.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("looking after a process")?.is_none())
+    }
+
     /// Sends a signal.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! The end-to-end tests, as one program.
 
+mod attack;
 mod examples;
+mod hostile_broker;
 mod house;
 mod interrupt;
 mod lab;
