@@ -1,5 +1,7 @@
 //! The attacker at the gate and at a node: each is refused, counted by name where there is one, and the fleet goes on.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of tests for other code")]
+
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 

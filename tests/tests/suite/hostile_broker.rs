@@ -1,5 +1,7 @@
 //! A broker that lies, toward node and runner: neither panics or waits for ever, and both say what is wrong.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of tests for other code")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
