@@ -254,7 +254,15 @@ impl Diagnostic {
             Some(width) => renderer.term_width(width),
             None => renderer,
         };
-        renderer.decor_style(DecorStyle::Ascii).render(&[group])
+        let text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
+        // Without an excerpt the renderer still draws the empty line that would lead to it.
+        match text.split_once('\n') {
+            Some((title, rest)) if self.file.is_none() => match rest.split_once('\n') {
+                Some((gap, notes)) if is_gap(gap) => format!("{title}\n{notes}"),
+                _ => text,
+            },
+            _ => text,
+        }
     }
 
     fn excerpt<'a>(&'a self, file: &'a SourceText) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -266,6 +274,14 @@ impl Diagnostic {
         let others = self.labels.iter().map(|label| place(AnnotationKind::Context, label.span, &label.text));
         Snippet::source(file.text.as_ref()).path(file.name.as_ref()).annotations(primary).annotations(others)
     }
+}
+
+/// Whether a line is the margin alone: the bar, with or without colour.
+fn is_gap(line: &str) -> bool {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default();
+    let bare = parts.filter_map(|part| part.split_once('m')).map(|(_, text)| text);
+    std::iter::once(first).chain(bare).collect::<String>().trim() == "|"
 }
 
 #[cfg(test)]
@@ -307,6 +323,17 @@ mod tests {
         let coloured = example().render(Style { colour: true, width: Some(80) });
         assert!(coloured.contains("\u{1b}["), "{coloured}");
         assert!(!coloured.contains("\u{1b}[31m"), "{coloured}");
+    }
+
+    #[test]
+    fn without_an_excerpt_no_line_is_left_empty() {
+        let diagnostic = Diagnostic::error(Code::Parameter, "the parameter `n` is missing").note("in a.orch");
+        insta::assert_snapshot!(diagnostic.render(Style::default()), @r"
+        error[E0110]: the parameter `n` is missing
+         = note: in a.orch
+        ");
+        let coloured = diagnostic.render(Style { colour: true, width: None });
+        assert_eq!(coloured.lines().count(), 2, "{coloured:?}");
     }
 
     #[test]
