@@ -78,7 +78,7 @@ impl Engine {
         roster: Roster,
         outgoing: mpsc::Sender<Frames>,
     ) -> Self {
-        let roster = VerifiedRoster::new(roster, &composer.keys);
+        let roster = VerifiedRoster::new(roster, &composer.keys, &composer.collective);
         Self {
             composer,
             discovery,
@@ -243,8 +243,9 @@ impl Engine {
                 self.suspend();
             }
             FeedEvent::Roster(roster) => {
+                let Composer { keys, collective, .. } = &self.composer;
                 let before =
-                    std::mem::replace(&mut self.roster, VerifiedRoster::new(roster, &self.composer.keys));
+                    std::mem::replace(&mut self.roster, VerifiedRoster::new(roster, keys, collective));
                 self.roster_is_live = true;
                 let mut names: Vec<NodeName> = before.names().chain(self.roster.names()).cloned().collect();
                 names.sort();

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use orch_wire::card::Card;
 use orch_wire::control::{Change, Entry, Presence, Roster};
 use orch_wire::envelope::{self, Frames};
 use orch_wire::header::Kind;
-use orch_wire::ids::{BrokerName, NodeName, Party};
+use orch_wire::ids::{BrokerName, CollectiveName, NodeName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::topic::Topic;
 
@@ -16,29 +17,33 @@ use super::types::Fleet;
 struct Known {
     presence: Presence,
     foreign: bool,
+    /// Whether its card says that it listens to the session's collective; what has no readable card may.
+    listens: bool,
 }
 
 /// What is known of every node; each card's seal has been checked with the session's own key.
 #[derive(Debug)]
 pub(super) struct VerifiedRoster {
     broker: BrokerName,
+    collective: CollectiveName,
     settled: bool,
     expected: usize,
     nodes: BTreeMap<NodeName, Known>,
 }
 
 impl VerifiedRoster {
-    pub(super) fn new(roster: Roster, keys: &Keys) -> Self {
+    pub(super) fn new(roster: Roster, keys: &Keys, collective: &CollectiveName) -> Self {
         let Roster { broker, settled, expected, nodes, .. } = roster;
-        let nodes = nodes.into_iter().map(|entry| (entry.node.clone(), verify(&entry, keys))).collect();
-        Self { broker, settled, expected, nodes }
+        let nodes =
+            nodes.into_iter().map(|entry| (entry.node.clone(), verify(&entry, keys, collective))).collect();
+        Self { broker, collective: collective.clone(), settled, expected, nodes }
     }
 
     /// Takes a change; the node it is about, where it is about one.
     pub(super) fn apply(&mut self, change: Change, keys: &Keys) -> Option<NodeName> {
         match change {
             Change::Node(entry) => {
-                let known = verify(&entry, keys);
+                let known = verify(&entry, keys, &self.collective);
                 if known.presence == Presence::Here && !self.settled {
                     self.expected = self.expected.saturating_sub(1);
                 }
@@ -79,9 +84,10 @@ impl VerifiedRoster {
         self.nodes.keys()
     }
 
-    /// Nodes that did not say goodbye: here, away, or of another key.
+    /// Nodes of the collective that did not say goodbye: here, away, or of another key.
     pub(super) fn not_left(&self) -> impl Iterator<Item = &NodeName> {
-        self.nodes.iter().filter(|(_, known)| known.presence != Presence::Left).map(|(node, _)| node)
+        let of = |known: &Known| known.listens && known.presence != Presence::Left;
+        self.nodes.iter().filter(move |(_, known)| of(known)).map(|(node, _)| node)
     }
 
     /// Nodes that are here, of another key or not.
@@ -94,16 +100,23 @@ impl VerifiedRoster {
     }
 
     pub(super) fn foreign(&self) -> Vec<NodeName> {
-        self.nodes.iter().filter(|(_, known)| known.foreign).map(|(node, _)| node.clone()).collect()
+        self.nodes
+            .iter()
+            .filter(|(_, known)| known.foreign && known.listens)
+            .map(|(node, _)| node.clone())
+            .collect()
     }
 
     fn with(&self, presence: Presence) -> impl Iterator<Item = &NodeName> {
-        self.nodes.iter().filter(move |(_, known)| known.presence == presence).map(|(node, _)| node)
+        let of = move |known: &Known| known.listens && known.presence == presence;
+        self.nodes.iter().filter(move |(_, known)| of(known)).map(|(node, _)| node)
     }
 
     pub(super) fn fleet(&self) -> Fleet {
         let trusted = |presence| {
-            let of = |(_, known): &(&NodeName, &Known)| known.presence == presence && !known.foreign;
+            let of = |(_, known): &(&NodeName, &Known)| {
+                known.presence == presence && known.listens && !known.foreign
+            };
             self.nodes.iter().filter(of).map(|(node, _)| node.clone()).collect()
         };
         Fleet {
@@ -117,19 +130,22 @@ impl VerifiedRoster {
 }
 
 /// A card counts only if its seal verifies and it is this node's own.
-fn verify(entry: &Entry, keys: &Keys) -> Known {
-    let foreign = entry.card.as_ref().is_some_and(|card| {
-        let frames = Frames {
-            topic: card.topic.clone(),
-            header: card.header.clone(),
-            body: card.body.clone(),
-            seal: card.seal.clone(),
-        };
-        !envelope::open(keys, &frames).is_ok_and(|opened| {
-            matches!(opened.header.kind, Kind::Card(_))
-                && opened.topic == Topic::Card(entry.node.clone())
-                && opened.header.sender == Party::Node(entry.node.clone())
-        })
+fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> Known {
+    let presence = entry.presence;
+    let Some(card) = &entry.card else { return Known { presence, foreign: false, listens: true } };
+    let frames = Frames {
+        topic: card.topic.clone(),
+        header: card.header.clone(),
+        body: card.body.clone(),
+        seal: card.seal.clone(),
+    };
+    let opened = envelope::open(keys, &frames).ok().filter(|opened| {
+        matches!(opened.header.kind, Kind::Card(_))
+            && opened.topic == Topic::Card(entry.node.clone())
+            && opened.header.sender == Party::Node(entry.node.clone())
     });
-    Known { presence: entry.presence, foreign }
+    let Some(opened) = opened else { return Known { presence, foreign: true, listens: true } };
+    // A body that does not decode says nothing of collectives: the node stays expected.
+    let listens = opened.body::<Card>(keys).map_or(true, |card| card.collectives.contains(collective));
+    Known { presence, foreign: false, listens }
 }
