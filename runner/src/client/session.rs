@@ -120,10 +120,10 @@ impl Session {
                 nodes.sort();
                 nodes.dedup();
                 let fleet = self.fleet(events).await?;
-                let listed = |names: &[NodeName]| {
-                    names.iter().filter(|name| nodes.binary_search(name).is_ok()).cloned().collect()
-                };
-                let (away, foreign) = (listed(&fleet.away), listed(&fleet.foreign));
+                let (foreign, rest): (Vec<NodeName>, Vec<NodeName>) =
+                    nodes.iter().cloned().partition(|name| fleet.foreign.binary_search(name).is_ok());
+                // As in a call: a name that the roster has never seen is not here either.
+                let away = rest.into_iter().filter(|name| fleet.here.binary_search(name).is_err()).collect();
                 Ok(Discovery { nodes, away, foreign, ..Discovery::default() })
             }
             Scope::Query(query) => {
