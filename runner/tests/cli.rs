@@ -58,8 +58,11 @@ fn wrong_usage_is_64_and_says_what_would_be_right() {
     for (args, said) in [
         (["bogus"].as_slice(), "unrecognized subcommand"),
         (&["ping", "--format", "xml"], "human, table, json, jsonl"),
-        (&["find", "-S", "role::web &&", "--lab", "1"], "-S role::web &&"),
-        (&["find", "-I", "web[1-"], "-I web[1-"),
+        (&["find", "-S", "role::web &&", "--lab", "1"], " --> -S:1:11\n"),
+        (&["find", "-F", "a"], "the value of `-F` does not parse"),
+        (&["find", "-T", "bad name"], "flag --collective"),
+        (&["ping", "--lab", "many"], "write how many nodes"),
+        (&["find", "-I", "web[1-"], "1 | web[1-"),
         (&["find", "--limit", "0"], "it would leave no node"),
         (&["find", "--nodes", "absent.txt"], "absent.txt: No such file"),
         (&["find", "--seed", "1"], "--limit"),

@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use crate::client::{CallError, ConnectError};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Origin};
+use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
 use crate::lab::LabError;
 use crate::pki::{HostError, StoreError};
@@ -16,11 +17,13 @@ pub(super) struct Failure {
     /// Empty where everything has been said already.
     pub(super) message: String,
     pub(super) help: Option<String>,
+    /// Shown in the place of the message, where a text can be underlined.
+    pub(super) diagnostic: Option<Box<Diagnostic>>,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), help: None }
+        Self { exit, message: message.into(), help: None, diagnostic: None }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -29,6 +32,10 @@ impl Failure {
 
     pub(super) fn of(exit: Exit, error: &dyn Error) -> Self {
         Self::new(exit, chain(error))
+    }
+
+    pub(super) fn shown_as(exit: Exit, diagnostic: Diagnostic) -> Self {
+        Self { diagnostic: Some(Box::new(diagnostic)), ..Self::said(exit) }
     }
 
     /// Everything has been said; only the exit code is left.
@@ -66,7 +73,12 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::of(Exit::Config, &error).maybe_help(error.help())
+        // A flag that the configuration cannot take is a wrong usage, whatever key it stands for.
+        let exit = match &error {
+            ConfigError::Invalid { origin: Origin::Flag(_), .. } => Exit::Usage,
+            _ => Exit::Config,
+        };
+        Self::of(exit, &error).maybe_help(error.help())
     }
 }
 
@@ -80,6 +92,9 @@ impl From<LabError> for Failure {
     fn from(error: LabError) -> Self {
         let exit = match error {
             LabError::TooLarge { .. } | LabError::Empty | LabError::HostNeedsOne => Exit::Usage,
+            // As with `orch pki`: a folder that cannot be written is no broker that cannot be reached.
+            LabError::Store(error) => return error.into(),
+            LabError::Files { .. } => Exit::Script,
             _ => Exit::Unavailable,
         };
         Self::of(exit, &error)

@@ -104,7 +104,7 @@ pub(super) struct FleetFlags {
     pub(super) collective: Option<String>,
 
     /// Start a fleet of N nodes inside of this process and use that
-    #[arg(long, value_name = "N", conflicts_with = "collective")]
+    #[arg(long, value_name = "N", conflicts_with = "collective", value_parser = nodes_of_lab)]
     pub(super) lab: Option<usize>,
 
     /// Let the one node of --lab 1 change this machine
@@ -118,6 +118,11 @@ pub(super) struct FleetFlags {
     /// How long opening the connection to the broker may take
     #[arg(long, value_name = "SPAN")]
     pub(super) connect_timeout: Option<String>,
+}
+
+/// The size of a lab; whether so many fit is told when it starts.
+pub(super) fn nodes_of_lab(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write how many nodes, such as `5`".to_owned())
 }
 
 /// How to call.

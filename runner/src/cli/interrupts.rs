@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
-use crate::report::Printer;
+use crate::report::{Printer, Stream};
 
 /// Watches for signals as long as it lives.
 pub(super) struct Interrupts {
@@ -39,7 +39,9 @@ impl Interrupts {
                     return;
                 }
                 firsts.cancel();
-                printer.say("\ninterrupted: nothing more is sent; once more to end at once");
+                // The terminal shows the key at the end of the line before.
+                let line = if printer.is_terminal(Stream::Err) { "\n" } else { "" };
+                printer.say(&format!("{line}interrupted: nothing more is sent; once more to end at once"));
             }
         });
         Ok(Self { first, second, exit, _watch: watch })

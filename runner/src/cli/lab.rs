@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::Failure;
+use super::flags::nodes_of_lab;
 use super::fleet::Ground;
 use crate::exit::Exit;
 use crate::lab::LabConfig;
@@ -20,6 +21,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct LabCommand {
     /// How many nodes
+    #[arg(value_parser = nodes_of_lab)]
     nodes: usize,
 
     /// Folder for orch.toml and the files it names [default: a temporary one]

@@ -66,9 +66,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, environment: &Environment) 
     let printer = Printer::new(orch.global.format, colour, orch.global.quiet);
     log(environment);
     match command(&orch, environment, &printer) {
+        Ok(Exit::Success) if printer.has_lost_data() => Exit::Script,
         Ok(exit) => exit,
         Err(failure) => {
-            if !failure.message.is_empty() {
+            if let Some(fault) = &failure.diagnostic {
+                script::tell(&printer, fault);
+            } else if !failure.message.is_empty() {
                 printer.error(&failure.message, failure.help.as_deref());
             }
             failure.exit

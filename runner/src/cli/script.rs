@@ -213,7 +213,8 @@ fn told(printer: &Printer, faults: &[Diagnostic], exit: Exit) -> Failure {
     Failure::said(exit)
 }
 
-fn tell(printer: &Printer, fault: &Diagnostic) {
+/// Shows what is wrong with a text, underlined.
+pub(super) fn tell(printer: &Printer, fault: &Diagnostic) {
     let style = diagnostic::Style {
         colour: printer.style(Stream::Err).is_coloured(),
         width: printer.width().map(usize::from),

@@ -12,6 +12,7 @@ use super::failure::{Failure, chain};
 use super::flags::FilterFlags;
 use super::fleet::Connection;
 use crate::client::{CallReport, Discovery, Scope};
+use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::exit::Exit;
 
 /// Longest list of nodes that is read.
@@ -130,10 +131,31 @@ fn of_list(names: Vec<NodeName>, filter: &Filter) -> Result<(Scope, Option<Vec<N
 }
 
 fn malformed(error: FilterError) -> Failure {
-    let failure = Failure::of(Exit::Usage, &error);
-    match error.error.help {
-        Some(help) => failure.help(help),
-        None => failure,
+    let FilterError { flag, value, error } = error;
+    if value.is_empty() {
+        let failure = Failure::usage(format!("`{flag}`: {error}"));
+        return match error.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        };
+    }
+    let place = place(&value, error.span);
+    let text = SourceText::new(flag, &value);
+    let message = format!("the value of `{flag}` does not parse: {}", error.message);
+    let mut diagnostic = Diagnostic::error(Code::Query, message).at(&text, place);
+    diagnostic.help.extend(error.help);
+    Failure::shown_as(Exit::Usage, diagnostic)
+}
+
+/// Bytes of a text as line, column and length.
+fn place(text: &str, bytes: std::ops::Range<usize>) -> Span {
+    let before = text.get(..bytes.start).unwrap_or(text);
+    let last = before.rsplit('\n').next().unwrap_or_default();
+    let length = text.get(bytes).and_then(|at| at.lines().next()).map_or(0, |at| at.chars().count());
+    Span {
+        line: before.matches('\n').count().saturating_add(1),
+        column: last.chars().count().saturating_add(1),
+        length,
     }
 }
 
@@ -174,6 +196,14 @@ fn names_of_results(text: &str) -> Result<Vec<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_counts_characters_from_one() {
+        assert_eq!(place("ü and", 3..6), Span { line: 1, column: 3, length: 3 });
+        assert_eq!(place("a\nbc )", 5..6), Span { line: 2, column: 4, length: 1 });
+        assert_eq!(place("a", 1..1), Span { line: 1, column: 2, length: 0 });
+        assert_eq!(place("ü", 1..9), Span { line: 1, column: 2, length: 0 });
+    }
 
     #[test]
     fn what_a_command_wrote_is_a_list_for_the_next() {

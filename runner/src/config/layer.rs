@@ -56,8 +56,13 @@ impl ConfigError {
                 "name a file with `--config FILE`; `orch pki init` and `orch pki add-operator` make one, \
                  and `--lab 5` does without",
             ),
-            Self::Invalid { .. } => Some("`orch config show --default` prints every key with its default"),
-            Self::Read { .. } | Self::Sockets(_) => None,
+            // Only about keys: a file that a key names wants something else, which the message says.
+            Self::Invalid { message, .. }
+                if message.starts_with("unknown field") || message.starts_with("invalid type") =>
+            {
+                Some("`orch config show --default` prints every key with its default")
+            }
+            Self::Invalid { .. } | Self::Read { .. } | Self::Sockets(_) => None,
         }
     }
 }

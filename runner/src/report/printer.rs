@@ -62,12 +62,13 @@ pub struct Printer {
     colour: bool,
     quiet: bool,
     closed: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
 }
 
 impl Printer {
     /// A printer; `colour` is what the user and the environment allow, and each stream must be a terminal besides.
     pub fn new(format: Format, colour: bool, quiet: bool) -> Self {
-        Self { format, colour, quiet, closed: Arc::default() }
+        Self { format, colour, quiet, closed: Arc::default(), lost: Arc::default() }
     }
 
     /// The format of data.
@@ -101,14 +102,23 @@ impl Printer {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Whether data could not be written, though somebody wanted it: a full disk, not a reader that has read enough.
+    pub fn has_lost_data(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Writes data. A reader that closed early is a normal end.
     pub fn data(&self, text: &str) {
         if self.is_closed() {
             return;
         }
         let mut out = io::stdout().lock();
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.closed.store(true, Ordering::Relaxed);
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.lost.store(true, Ordering::Relaxed);
+                self.error(&format!("cannot write the output: {error}"), None);
+            }
         }
     }
 
