@@ -1,18 +1,18 @@
 //! The README tells the truth: its blocks run, and its first two commands are what they should be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use orch_tests::process::Ended;
 use orch_tests::programs;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).unwrap()
+fn readme() -> Result<String> {
+    std::fs::read_to_string(root().join("README.md")).context("README.md")
 }
 
 /// The fenced blocks of a language.
@@ -22,10 +22,11 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_first_two_commands_run_the_main_job_and_the_tests() {
+fn the_first_two_commands_run_the_main_job_and_the_tests() -> Result<()> {
     let commands: Vec<String> =
-        readme().lines().filter_map(|line| line.strip_prefix("    ").map(str::to_owned)).take(2).collect();
+        readme()?.lines().filter_map(|line| line.strip_prefix("    ").map(str::to_owned)).take(2).collect();
     assert_eq!(commands, ["cargo run --release -- script examples/first.orch --lab 5", "cargo test"]);
+    Ok(())
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn the_first_command_shows_five_nodes_a_call_and_a_computed_result() -> Result<(
 
 #[test]
 fn the_tour_can_be_walked() -> Result<()> {
-    let text = readme();
+    let text = readme()?;
     let tour = blocks(&text, "sh");
     assert!(tour.len() >= 5, "{} blocks", tour.len());
     let home = tempfile::Builder::new().prefix("orch-tour-").tempdir()?;
