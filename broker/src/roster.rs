@@ -145,7 +145,8 @@ impl Roster {
         *links.slot(lane) = Some(conn);
         // What was proven was proven with the connection before.
         links.nonces.clear();
-        if self.known.get(node).is_none_or(|known| known.presence == Presence::Here) {
+        // A name that was never proven by a card is no member of the fleet yet: a certificate alone must not make a target.
+        if self.known.get(node).is_some_and(|known| known.presence == Presence::Here) {
             self.set(now, node, Presence::Away);
         }
     }

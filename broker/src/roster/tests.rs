@@ -59,8 +59,9 @@ fn here_only_once_the_acknowledgement_went_out() {
     let mut roster = Roster::new(at(0), Some(vec![]));
     assert!(roster.settled());
     roster.connected(at(1), &node("web1"), Lane::Call, ConnId(1));
-    assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
     roster.connected(at(2), &node("web1"), Lane::Reply, ConnId(2));
+    // A certificate alone makes no member of the fleet: one that never shows a card must not be a target for days.
+    assert_eq!(presence(&roster, "web1"), None);
     roster.card(at(3), ConnId(2), card(7, 3));
     assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
     roster.ack_delivered(at(4), ConnId(1), 8); // another's nonce
