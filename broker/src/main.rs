@@ -53,7 +53,14 @@ enum Failure {
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "main files may print")]
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are asked for and go to stdout; all else is wrong usage.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
     if args.print_default_config {
         // A reader that closes early wants no more.
         let _ = std::io::stdout().write_all(config::DEFAULT.as_bytes());

@@ -9,3 +9,4 @@ mod lab;
 mod readme;
 mod road;
 mod scripts;
+mod usage;
