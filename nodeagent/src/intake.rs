@@ -65,6 +65,7 @@ pub(crate) struct View<'a> {
 /// A call that has begun and not ended.
 #[derive(Debug)]
 struct Running {
+    caller: OperatorName,
     reply_to: ReplyTopic,
     spread: Duration,
     is_write: bool,
@@ -124,7 +125,7 @@ impl Intake {
         };
         match &opened.header.kind {
             Kind::Call(call) | Kind::Resend(call) => self.call(&opened, call, caller, view, now),
-            Kind::Cancel(cancel) => self.cancel(&opened, cancel, view, now),
+            Kind::Cancel(cancel) => self.cancel(&opened, cancel, caller, view, now),
             _ => self.unvalidated("neither a call nor a cancel"),
         }
     }
@@ -178,6 +179,9 @@ impl Intake {
         if admission == Admission::Replay {
             return Self::quiet(&mut self.counters.replayed);
         }
+        if self.is_others(call.call, caller) {
+            return self.refuse_stranger(call.call, &call.reply_to);
+        }
         let spread = Duration::from(call.spread).min(MAX_SPREAD);
         let known = self.known(call.call, &call.reply_to, spread, now);
         if let Some(reply) = known {
@@ -190,6 +194,7 @@ impl Intake {
             Err(Refusal::Skipped) => {
                 self.counters.filtered += 1;
                 self.spool.put(call.call, &Ended::Skipped, false, now);
+                self.spool.belongs_to(call.call, caller);
                 return Step::Reply(reply(call.call, &call.reply_to, spread, Ended::Skipped));
             }
             Err(Refusal::Rejected(answer)) => {
@@ -200,15 +205,34 @@ impl Intake {
                 // become what is known.
                 if !is_forgettable(call.call, now) {
                     self.spool.put(call.call, &ended, false, now);
+                    self.spool.belongs_to(call.call, caller);
                 }
                 return Step::Reply(reply(call.call, &call.reply_to, spread, ended));
             }
         };
         self.counters.passed += 1;
-        let running =
-            Running { reply_to: call.reply_to.clone(), spread, is_write: work.is_write, accepted: false };
+        let running = Running {
+            caller: caller.clone(),
+            reply_to: call.reply_to.clone(),
+            spread,
+            is_write: work.is_write,
+            accepted: false,
+        };
         self.running.insert(call.call, running);
         Step::Begin(work)
+    }
+
+    /// Whether the call is known as another operator's. An id is no secret: nodes and broker see it.
+    fn is_others(&self, call: CallId, caller: &OperatorName) -> bool {
+        self.running.get(&call).is_some_and(|running| running.caller != *caller)
+            || self.spool.is_others(call, caller)
+    }
+
+    /// Nobody gets, redirects or ends what another operator began. Nothing of it is remembered: the call is the other's.
+    fn refuse_stranger(&mut self, call: CallId, to: &ReplyTopic) -> Step {
+        let answer = Answer::rejected(code::NOT_AUTHORISED, "this call is another operator's");
+        self.counters.ended(answer.ending);
+        Step::Reply(reply(call, to, Duration::ZERO, Ended::Done(Box::new(answer), 0)))
     }
 
     /// The answer to a call that was seen before.
@@ -295,7 +319,14 @@ impl Intake {
         }))
     }
 
-    fn cancel(&mut self, opened: &Opened, cancel: &CancelHeader, view: &View<'_>, now: Timestamp) -> Step {
+    fn cancel(
+        &mut self,
+        opened: &Opened,
+        cancel: &CancelHeader,
+        caller: &OperatorName,
+        view: &View<'_>,
+        now: Timestamp,
+    ) -> Step {
         if !self.is_for_me(&opened.topic, &cancel.collective, &cancel.target) {
             return Self::quiet(&mut self.counters.filtered);
         }
@@ -304,6 +335,9 @@ impl Intake {
         }
         if freshness(opened.header.issued_at, opened.header.ttl.into(), now) != Freshness::Fresh {
             return Self::quiet(&mut self.counters.expired);
+        }
+        if self.is_others(cancel.call, caller) {
+            return self.refuse_stranger(cancel.call, &cancel.reply_to);
         }
         if let Some(running) = self.running.get_mut(&cancel.call) {
             running.reply_to = cancel.reply_to.clone();
@@ -326,6 +360,7 @@ impl Intake {
         self.counters.ended(answer.ending);
         let ended = Ended::Done(Box::new(answer), 0);
         self.spool.put(cancel.call, &ended, true, now);
+        self.spool.belongs_to(cancel.call, caller);
         Step::Reply(reply(cancel.call, &cancel.reply_to, Duration::ZERO, ended))
     }
 
@@ -342,6 +377,7 @@ impl Intake {
         self.counters.ended(answer.ending);
         let ended = Ended::Done(Box::new(answer), u32::from(running.accepted));
         self.spool.put(call, &ended, running.is_write, now);
+        self.spool.belongs_to(call, &running.caller);
         Some(reply(call, &running.reply_to, running.spread, ended))
     }
 

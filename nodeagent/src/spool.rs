@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use orch_wire::body::{Answer, Ending};
 use orch_wire::codec;
 use orch_wire::header::Millis;
-use orch_wire::ids::CallId;
+use orch_wire::ids::{CallId, OperatorName};
 use orch_wire::limits::{PLAIN_BODY_BYTES, STORED_RESULT_BYTES, STORED_RESULTS};
 use orch_wire::time::Timestamp;
 
@@ -23,6 +23,8 @@ pub(crate) enum Ended {
 
 #[derive(Debug)]
 struct Entry {
+    /// Whose call it was; not known of calls from before a restart.
+    caller: Option<OperatorName>,
     until: Timestamp,
     is_write: bool,
     seq: u32,
@@ -63,9 +65,21 @@ impl Spool {
             self.bytes = self.bytes.saturating_add(bytes.len());
         }
         let until = now.plus(STORED_RESULTS);
-        self.calls.insert(call, Entry { until, is_write, seq, held });
+        self.calls.insert(call, Entry { caller: None, until, is_write, seq, held });
         self.by_expiry.insert((until, call));
         self.make_room();
+    }
+
+    /// Notes whose call a stored one was.
+    pub(crate) fn belongs_to(&mut self, call: CallId, caller: &OperatorName) {
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.caller = Some(caller.clone());
+        }
+    }
+
+    /// Whether a stored call is known to be another's.
+    pub(crate) fn is_others(&self, call: CallId, caller: &OperatorName) -> bool {
+        self.calls.get(&call).and_then(|entry| entry.caller.as_ref()).is_some_and(|owner| owner != caller)
     }
 
     /// How the call ended, if it did and is remembered.

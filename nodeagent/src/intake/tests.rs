@@ -223,6 +223,25 @@ fn a_call_begins_and_its_result_is_stored() {
 }
 
 #[test]
+fn nobody_gets_or_ends_the_call_of_another() {
+    let mut node = Node::new();
+    let mallory = Said { sender: "orch://operator/mallory", ..said(1) };
+    let Step::Begin(work) = node.say(&said(1)) else { panic!() };
+    assert_eq!(node.code(&mallory), code::NOT_AUTHORISED, "while it runs");
+    let cancel = node.cancel(&mallory);
+    assert_eq!(stage(&node.take(&cancel)), Stage::Done, "refused");
+    assert!(node.intake.accept(work.call).is_some(), "it goes on, for its caller");
+    let done = node.finish(1, Answer::ok(Map::new())).unwrap();
+    assert_eq!(node.code(&mallory), code::NOT_AUTHORISED, "when it has ended");
+    let Step::Reply(stored) = node.say(&said(1)) else { panic!() };
+    assert_eq!(stored, done);
+    // What was refused or passed over belongs to its caller too.
+    let unknown = Said { agent: "none", ..said(2) };
+    assert_eq!(node.code(&unknown), code::UNKNOWN_ACTION);
+    assert_eq!(node.code(&Said { sender: mallory.sender, ..unknown }), code::NOT_AUTHORISED);
+}
+
+#[test]
 fn the_same_envelope_twice_is_a_replay() {
     let mut node = Node::new();
     let frames = node.frames(&said(1), false);
