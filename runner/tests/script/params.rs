@@ -45,16 +45,13 @@ fn wrong_parameters_are_told_before_anything_runs() {
     let faults: Vec<String> = faults.iter().map(|fault| fault.render(Style::default())).collect();
     insta::assert_snapshot!(faults.join("\n\n"), @r#"
     error[E0110]: the script has no parameter `verson`
-     |
      = note: in deploy.orch
      = help: did you mean `version`?
 
     error[E0110]: the parameter `batch` must be one of `one`, `two`
-     |
      = note: in deploy.orch
 
     error[E0110]: the parameter `version` is missing
-     |
      = note: in deploy.orch
      = note: Release to deploy
      = help: add `version=…` after the name of the script
