@@ -30,7 +30,7 @@ fn gate_agent(fleet: &Fleet) -> Result<()> {
     });
     let program = "#!/bin/sh\n\
         echo began >> \"$ORCH_AGENT_STATE/began\"\n\
-        while [ ! -e \"$ORCH_AGENT_STATE/open\" ]; do sleep 0.05; done\n\
+        while [ -d \"$ORCH_AGENT_STATE\" ] && [ ! -e \"$ORCH_AGENT_STATE/open\" ]; do sleep 0.05; done\n\
         echo \"{\\\"statuscode\\\": 0, \\\"data\\\": {\\\"times\\\": $(wc -l < \"$ORCH_AGENT_STATE/began\")}}\" > \"$2\"\n";
     fleet.agent("gate", &schema, program)
 }
