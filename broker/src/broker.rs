@@ -21,7 +21,7 @@ use crate::control::Sources;
 use crate::gate::Gate;
 use crate::identity::{Collectives, Roles};
 use crate::keeper::{self, KeeperHandle};
-use crate::lanes::{Forwarded, Lanes};
+use crate::lanes::{Forwarded, Lanes, RunningLane};
 use crate::ledger::Ledger;
 use crate::roster_store::{RosterStore, StoreError};
 
@@ -171,8 +171,8 @@ pub struct RunningBroker {
     keeper: KeeperHandle,
     forwarded: Arc<Forwarded>,
     accepting: Task<JoinSet<()>>,
-    call_lane: Task<()>,
-    reply_lane: Task<()>,
+    call_lane: RunningLane,
+    reply_lane: RunningLane,
     keeper_task: Task<()>,
     _folder: SocketDir,
 }
@@ -192,8 +192,8 @@ impl RunningBroker {
     pub async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = &mut self.accepting => "the gate",
-            _ = &mut self.call_lane => "the call lane",
-            _ = &mut self.reply_lane => "the reply lane",
+            () = &mut self.call_lane => "the call lane",
+            () = &mut self.reply_lane => "the reply lane",
             _ = &mut self.keeper_task => "the roster's keeper",
         }
     }

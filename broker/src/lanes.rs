@@ -3,10 +3,19 @@
 //! Two, because the crate's PUB walks all its subscribers for each message: on one shared socket the replies of N
 //! nodes would cost N times N. Beside forwarding, the lanes answer what proves them: probes, and cards with an
 //! acknowledgement. Those cross over, since an answer goes out on the other lane than the question came in by.
+//!
+//! All tasks of a lane's two sockets run on one thread: that of the broker's runtime where it has only one, else one of the
+//! lane's own. The crate's PUB holds a lock of its table of
+//! subscribers while it waits for the next one, and takes the same locks elsewhere by blocking the thread: on a runtime
+//! of several threads, subscribers that go while a message is handed out can leave every thread blocked for good (seen
+//! when a thousand nodes went at once). On one thread nothing else can hold a lock while the table is walked.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use orch_link::entropy;
 use orch_link::socket_dir::SocketDir;
@@ -17,7 +26,9 @@ use orch_wire::header::{CardHeader, Header, Kind, Millis, ProbeHeader};
 use orch_wire::ids::{BrokerName, Party};
 use orch_wire::limits::{HEADER_BYTES, PROTOCOL};
 use orch_wire::topic::Topic;
-use tokio::sync::mpsc;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use zeromq::{PubSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqError, ZmqMessage};
 
 use crate::roster::Lane;
@@ -52,8 +63,35 @@ pub(crate) struct Forwarded {
 pub(crate) struct Lanes {
     pub(crate) sockets: LaneSockets,
     pub(crate) forwarded: Arc<Forwarded>,
-    pub(crate) call: Task<()>,
-    pub(crate) reply: Task<()>,
+    pub(crate) call: RunningLane,
+    pub(crate) reply: RunningLane,
+}
+
+/// A lane at work; dropping it ends the lane, awaiting it gives its end.
+#[derive(Debug)]
+pub(crate) struct RunningLane {
+    ended: oneshot::Receiver<()>,
+    _stop: DropGuard,
+    /// Where it has no thread of its own.
+    _task: Option<Task<()>>,
+}
+
+impl Future for RunningLane {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.ended).poll(cx).map(|_| ())
+    }
+}
+
+/// Why the lanes do not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaneError {
+    /// A socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] ZmqError),
+    /// No thread, or no runtime on it.
+    #[error("a thread for a lane: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Which way a message goes.
@@ -69,7 +107,7 @@ enum Way {
 
 impl Lanes {
     /// Binds the four sockets and starts to forward.
-    pub(crate) async fn start(name: &BrokerName, folder: &SocketDir) -> Result<Self, ZmqError> {
+    pub(crate) async fn start(name: &BrokerName, folder: &SocketDir) -> Result<Self, LaneError> {
         let sockets = LaneSockets {
             call_in: folder.socket("call-in"),
             call_out: folder.socket("call-out"),
@@ -81,8 +119,6 @@ impl Lanes {
         let (to_reply, replies_back) = mpsc::channel(CROSSING);
         let call = Device {
             lane: Lane::Call,
-            input: bound_input(&sockets.call_in).await?,
-            output: bound_output(&sockets.call_out).await?,
             crossing_in: calls_back,
             crossing_out: to_reply,
             sender: Party::Broker(name.clone()),
@@ -90,14 +126,14 @@ impl Lanes {
         };
         let reply = Device {
             lane: Lane::Reply,
-            input: bound_input(&sockets.reply_in).await?,
-            output: bound_output(&sockets.reply_out).await?,
             crossing_in: replies_back,
             crossing_out: to_call,
             sender: Party::Broker(name.clone()),
             forwarded: Arc::clone(&forwarded),
         };
-        Ok(Self { sockets, forwarded, call: task::spawn(call.run()), reply: task::spawn(reply.run()) })
+        let call = call.start(&sockets.call_in, &sockets.call_out).await?;
+        let reply = reply.start(&sockets.reply_in, &sockets.reply_out).await?;
+        Ok(Self { sockets, forwarded, call, reply })
     }
 }
 
@@ -115,11 +151,9 @@ async fn bound_output(path: &Path) -> Result<PubSocket, ZmqError> {
     Ok(socket)
 }
 
-/// One lane at work.
+/// One lane, with all that it has beside its sockets.
 struct Device {
     lane: Lane,
-    input: SubSocket,
-    output: PubSocket,
     crossing_in: mpsc::Receiver<ZmqMessage>,
     crossing_out: mpsc::Sender<ZmqMessage>,
     sender: Party,
@@ -127,10 +161,50 @@ struct Device {
 }
 
 impl Device {
-    async fn run(mut self) {
+    /// Starts the lane on one thread and waits until its sockets are bound.
+    async fn start(self, input: &Path, output: &Path) -> Result<RunningLane, LaneError> {
+        let (bound, is_bound) = oneshot::channel();
+        let (ends, ended) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let name = format!("{:?}-lane", self.lane).to_lowercase();
+        let running =
+            stop.clone().run_until_cancelled_owned(self.open(input.to_owned(), output.to_owned(), bound));
+        let lane = async move {
+            // Dropped last, however the lane ends.
+            let _ends: oneshot::Sender<()> = ends;
+            running.await;
+        };
+        let is_alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let task = if is_alone {
+            Some(task::spawn(lane))
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            std::thread::Builder::new().name(name).spawn(move || runtime.block_on(lane))?;
+            None
+        };
+        let gone = |_| io::Error::other("it ended before its sockets were bound");
+        is_bound.await.map_err(gone)??;
+        Ok(RunningLane { ended, _stop: stop.drop_guard(), _task: task })
+    }
+
+    async fn open(self, input: PathBuf, output: PathBuf, bound: oneshot::Sender<Result<(), ZmqError>>) {
+        let sockets = async { Ok((bound_input(&input).await?, bound_output(&output).await?)) };
+        // Nobody waits for it where the start was given up.
+        match sockets.await {
+            Ok((input, output)) => {
+                let _ = bound.send(Ok(()));
+                self.run(input, output).await;
+            }
+            Err(error) => {
+                let _ = bound.send(Err(error));
+            }
+        }
+    }
+
+    async fn run(mut self, mut input: SubSocket, mut output: PubSocket) {
         loop {
             let message = tokio::select! {
-                received = self.input.recv() => match received {
+                received = input.recv() => match received {
                     Ok(message) => self.pass(message),
                     // One peer's fault: it has been disconnected, the others go on.
                     Err(error) => {
@@ -143,7 +217,7 @@ impl Device {
                 Some(answer) = self.crossing_in.recv() => Some(answer),
             };
             if let Some(message) = message
-                && let Err(error) = self.output.send(message).await
+                && let Err(error) = output.send(message).await
             {
                 self.forwarded.faults.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(lane = ?self.lane, "not sent: {error}");
@@ -213,47 +287,4 @@ fn way(lane: Lane, topic: &[u8], header: &[u8]) -> Way {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use orch_wire::topic::ReplyTopic;
-
-    fn header(sender: &str, kind: Kind) -> Vec<u8> {
-        codec::encode(&Header {
-            version: PROTOCOL,
-            id: entropy::message_id(),
-            sender: sender.parse().unwrap(),
-            issued_at: entropy::now(),
-            ttl: ANSWER_TTL,
-            lz4: false,
-            kind,
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn messages_go_on_and_proofs_go_back() {
-        let to = ReplyTopic::new(b"certificate", &[1; 16]);
-        let probe = |reply_to, echo| Kind::Probe(ProbeHeader { nonce: 7, reply_to, echo });
-        let operator = header("orch://operator/alice", probe(Some(to.clone()), false));
-        let node_probe = header("orch://node/web1", probe(None, false));
-        let card = header("orch://node/web1", Kind::Card(CardHeader { nonce: 8, goodbye: false }));
-        let web1 = || Topic::Node("web1".parse().unwrap());
-        for (lane, topic, header, expected) in [
-            (Lane::Call, "c/main/", &b"anything"[..], Way::On),
-            (Lane::Call, "n/web1/", b"anything", Way::On),
-            (Lane::Call, "b/", &operator, Way::Answer(Topic::Reply(to.clone()), 7)),
-            (Lane::Call, "b/", &node_probe, Way::Nowhere),
-            (Lane::Call, "b/", b"garbage", Way::Nowhere),
-            (Lane::Call, to.as_str(), b"anything", Way::Nowhere),
-            (Lane::Reply, to.as_str(), b"anything", Way::On),
-            (Lane::Reply, "b/", &node_probe, Way::Answer(web1(), 7)),
-            (Lane::Reply, "p/web1/", &card, Way::Answer(web1(), 8)),
-            (Lane::Reply, "p/web1/", b"garbage", Way::Nowhere),
-            (Lane::Reply, "b/", &operator, Way::Nowhere),
-            (Lane::Reply, "c/main/", b"anything", Way::Nowhere),
-            (Lane::Reply, "", b"", Way::Nowhere),
-        ] {
-            assert_eq!(way(lane, topic.as_bytes(), header), expected, "{lane:?} {topic}");
-        }
-    }
-}
+mod tests;

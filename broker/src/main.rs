@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -99,10 +100,14 @@ fn run(args: &Args) -> Result<(), Failure> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::Broken(format!("cannot start threads: {e}")))?;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    // What a message costs most is waking another thread for it, so on a small machine one thread does all.
+    let mut threads = match processors {
+        0..=2 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime =
+        threads.enable_all().build().map_err(|e| Failure::Broken(format!("cannot start threads: {e}")))?;
     runtime.block_on(serve(args, &config, settings))
 }
 
