@@ -1,5 +1,6 @@
 //! Keeps a pair of lanes open: opens, beats, and opens again with full jitter when either lane has ended.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -158,7 +159,7 @@ async fn run(lanes: Lanes, to_send: &mut mpsc::Receiver<Frames>, events: &mpsc::
 }
 
 async fn publish(publisher: &mut Publisher, to_send: &mut mpsc::Receiver<Frames>, pulse: &Pulse) -> End {
-    let mut next_beat = Instant::now() + HEARTBEAT;
+    let mut beat = pin!(tokio::time::sleep(HEARTBEAT));
     let mut awaited: Option<(u64, Instant)> = None;
     loop {
         tokio::select! {
@@ -168,8 +169,8 @@ async fn publish(publisher: &mut Publisher, to_send: &mut mpsc::Receiver<Frames>
                     return End::Lanes(error);
                 }
             }
-            () = tokio::time::sleep_until(next_beat) => {
-                next_beat = Instant::now() + HEARTBEAT;
+            () = &mut beat => {
+                beat.as_mut().reset(Instant::now() + HEARTBEAT);
                 if let Some((nonce, since)) = awaited
                     && pulse.echoed.load(Ordering::Relaxed) != nonce
                     && !pulse.owner_is_slow.load(Ordering::Relaxed)
