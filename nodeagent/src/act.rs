@@ -1,15 +1,18 @@
 //! One action beside the node's task: recorded where it writes, run within its time, always with an answer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use orch_link::entropy;
 use orch_wire::body::{Answer, Ending, code};
+use orch_wire::ids::CallId;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::Job;
+use crate::agents::{Here, Job};
+use crate::files::FileError;
 use crate::started::Started;
 
 /// A program's own limit kills it; this much later the action is given up even if that failed.
@@ -27,7 +30,9 @@ pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>, closing: Cancell
         let record = Arc::clone(&started);
         let recorded = spawn_blocking(move || {
             let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            record.begin(message, call, expires, entropy::now())
+            let unsynced = record.begin(message, call, expires, entropy::now())?;
+            drop(record);
+            unsynced.sync()
         });
         let problem = match recorded.await {
             Ok(Ok(())) => None,
@@ -44,16 +49,48 @@ pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>, closing: Cancell
         answer = Answer { elapsed: answer.elapsed, ..interrupted() };
     }
     if is_write {
-        let (ending, code) = (answer.ending.unwrap_or(Ending::Failed), answer.code.clone());
-        let recorded = spawn_blocking(move || {
-            let mut record = started.lock().unwrap_or_else(PoisonError::into_inner);
-            record.end(call, ending, code, entropy::now())
-        });
-        if let Ok(Err(error)) = recorded.await {
-            tracing::warn!(%call, error = error.full(), "the end of a write cannot be recorded");
-        }
+        record_end(call, &answer, started).await;
     }
     answer
+}
+
+/// Appends one line without waiting for the disk, which is not worth another thread; only making the file small is.
+async fn record_end(call: CallId, answer: &Answer, started: Arc<Mutex<Started>>) {
+    let (ending, code) = (answer.ending.unwrap_or(Ending::Failed), answer.code.clone());
+    let lock = |started: &Mutex<Started>| -> Result<bool, FileError> {
+        let mut record = started.lock().unwrap_or_else(PoisonError::into_inner);
+        record.end(call, ending, code, entropy::now())?;
+        Ok(record.wants_compacting())
+    };
+    let recorded = match lock(&started) {
+        Ok(false) => Ok(()),
+        Ok(true) => {
+            let compacted = spawn_blocking(move || {
+                started.lock().unwrap_or_else(PoisonError::into_inner).compact(entropy::now())
+            });
+            compacted.await.unwrap_or(Ok(()))
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(%call, error = error.full(), "the end of a write cannot be recorded");
+    }
+}
+
+/// Runs an action that is answered from memory. One that crashes costs only itself.
+pub(crate) fn act_at_once(here: Here, job: &Job) -> Answer {
+    let began = Instant::now();
+    let mut answer = catch_unwind(AssertUnwindSafe(|| here.run(job))).unwrap_or_else(|_| {
+        tracing::error!(call = %job.work.call, "an action ended abnormally");
+        crashed()
+    });
+    answer.elapsed = began.elapsed().into();
+    answer
+}
+
+/// The answer of an action that crashed.
+pub(crate) fn crashed() -> Answer {
+    Answer::failed(code::INTERRUPTED, "the action crashed")
 }
 
 /// The answer of an action that the end of the agent cut short.

@@ -1,6 +1,7 @@
 //! The one task that owns the node's state. Actions run beside it and report to it; it waits for nothing but events.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,14 +17,14 @@ use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::{act, interrupted};
+use crate::act::{act, act_at_once, crashed, interrupted};
 use crate::agents::{Job, NodeInfo};
-use crate::alarms::Alarms;
+use crate::alarms::{AlarmKey, Alarms};
 use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
 use crate::refresh::{Snapshot, Sources};
-use crate::started::Started;
+use crate::started::{Started, Unsynced};
 use crate::work::{Reply, Work};
 
 /// An action that takes longer is answered with `accepted` first.
@@ -85,6 +86,8 @@ pub(crate) struct Dispatcher {
     actions: JoinSet<Answer>,
     calls: HashMap<Id, CallId>,
     stops: HashMap<CallId, CancellationToken>,
+    /// Alarms of calls that have not said `accepted` yet.
+    accepts: HashMap<CallId, AlarmKey>,
     queue: VecDeque<Box<Work>>,
     alarms: Alarms<Alarm>,
     reading: Option<JoinHandle<Snapshot>>,
@@ -113,6 +116,7 @@ impl Dispatcher {
             actions: JoinSet::new(),
             calls: HashMap::new(),
             stops: HashMap::new(),
+            accepts: HashMap::new(),
             queue: VecDeque::new(),
             alarms: Alarms::default(),
             reading: None,
@@ -124,16 +128,24 @@ impl Dispatcher {
         self.set_card_alarm();
         self.set_refresh_alarm();
         let stop = self.stop.clone();
+        let mut stopped = pin!(stop.cancelled());
+        // One timer for the life of the task: it is set only when the first alarm is another one.
+        let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             let alarm = self.alarms.next();
+            if let Some(at) = alarm
+                && timer.deadline() != at
+            {
+                timer.as_mut().reset(at);
+            }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
                 event = self.events.recv() => match event {
                     Some(event) => self.link_event(event),
                     None => break,
                 },
                 Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
-                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.ring(),
+                () = &mut timer, if alarm.is_some() => self.ring(),
                 Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
                 snapshot = joined(&mut self.reading), if self.reading.is_some() => self.take(snapshot),
             }
@@ -178,30 +190,40 @@ impl Dispatcher {
             Step::Reply(reply) => self.reply(reply),
             Step::Begin(work) => {
                 let call = work.call;
+                if let Some(here) = work.runs_at_once() {
+                    let answer = act_at_once(here, &self.job(*work));
+                    return self.finish(call, answer);
+                }
                 if self.actions.len() < limits.concurrent {
                     self.begin(*work)
                 } else {
                     self.queue.push_back(work)
                 }
-                self.alarms.set(MOMENT, Alarm::Accept(call));
+                if let Some(key) = self.alarms.set(MOMENT, Alarm::Accept(call)) {
+                    self.accepts.insert(call, key);
+                }
             }
             Step::Stop(call) => self.stop_call(call),
         }
     }
 
-    fn begin(&mut self, work: Work) {
-        let call = work.call;
-        let (caller, agent, action) = (&work.caller, &work.agent.name, &work.action);
+    /// What an action gets.
+    fn job(&self, work: Work) -> Job {
+        let (call, caller, agent, action) = (&work.call, &work.caller, &work.agent.name, &work.action);
         if work.is_write {
             tracing::info!(%call, %caller, %agent, %action, "a write begins");
         } else {
             tracing::debug!(%call, %caller, %agent, %action, "a read begins");
         }
-        let stop = CancellationToken::new();
-        self.stops.insert(call, stop.clone());
         let info = Arc::new(NodeInfo { counters: self.intake.counters(), ..self.info.clone() });
-        let closing = self.stop.clone();
-        let task = self.actions.spawn(act(Job { work, info, stop }, Arc::clone(&self.started), closing));
+        Job { work, info, stop: CancellationToken::new() }
+    }
+
+    fn begin(&mut self, work: Work) {
+        let call = work.call;
+        let job = self.job(work);
+        self.stops.insert(call, job.stop.clone());
+        let task = self.actions.spawn(act(job, Arc::clone(&self.started), self.stop.clone()));
         self.calls.insert(task.id(), call);
     }
 
@@ -219,9 +241,8 @@ impl Dispatcher {
         let (id, answer) = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                let message = if error.is_panic() { "the action crashed" } else { "the action was ended" };
                 tracing::error!(%error, "an action ended abnormally");
-                (error.id(), Answer::failed(code::INTERRUPTED, message))
+                (error.id(), if error.is_panic() { crashed() } else { interrupted() })
             }
         };
         if let Some(call) = self.calls.remove(&id) {
@@ -236,6 +257,9 @@ impl Dispatcher {
     }
 
     fn finish(&mut self, call: CallId, answer: Answer) {
+        if let Some(key) = self.accepts.remove(&call) {
+            self.alarms.cancel(key);
+        }
         let answer = self.outbox.fit(answer);
         if answer.ending == Some(Ending::Ok) {
             tracing::debug!(%call, "ended well");
@@ -252,7 +276,8 @@ impl Dispatcher {
         if spread > 0 && !self.stop.is_cancelled() {
             let delay = Duration::from_millis(entropy::nonce() % spread);
             reply.spread = Duration::ZERO;
-            return self.alarms.set(delay, Alarm::Send(Box::new(reply)));
+            self.alarms.set(delay, Alarm::Send(Box::new(reply)));
+            return;
         }
         self.send_reply(&reply);
     }
@@ -277,6 +302,7 @@ impl Dispatcher {
         while let Some(alarm) = self.alarms.pop_due() {
             match alarm {
                 Alarm::Accept(call) => {
+                    self.accepts.remove(&call);
                     if let Some(reply) = self.intake.accept(call) {
                         self.send_reply(&reply);
                         tracing::debug!(%call, "accepted: it takes longer than a moment");
@@ -375,6 +401,7 @@ impl Dispatcher {
                 let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
                 let recorded = started
                     .begin(work.message, work.call, work.expires, now)
+                    .and_then(Unsynced::sync)
                     .and_then(|()| started.end(work.call, Ending::Rejected, answer.code.clone(), now));
                 drop(started);
                 if let Err(error) = recorded {

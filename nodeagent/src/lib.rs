@@ -33,7 +33,7 @@ mod started;
 mod stats;
 mod work;
 
-pub use agents::Registry;
+pub use agents::{InProcess, Registry};
 pub use facts::{FactSet, FactSource};
 pub use files::FileError;
 pub use problem::Problem;

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use orch_wire::body::Ending;
 use orch_wire::ids::{CallId, MessageId};
@@ -20,8 +21,8 @@ use crate::problem::Problem;
 
 /// Longest file that is read at start; it is compacted long before.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
-/// The file is compacted when so many lines could go.
-const COMPACT_AFTER: usize = 1024;
+/// The file is compacted when it has so many lines, and twice as many as were left by the last time.
+const COMPACT_AFTER: usize = 2048;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,13 +44,30 @@ pub(crate) struct Begun {
     pub(crate) keep: Timestamp,
 }
 
+/// A record that may not be on disk yet.
+#[must_use = "a write may begin only when its record is on disk"]
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl Unsynced {
+    /// Waits until it is on disk.
+    pub(crate) fn sync(self) -> Result<(), FileError> {
+        self.file.sync_data().map_err(FileError::io("write", &self.path))
+    }
+}
+
 /// The open file, and what of it still counts.
 #[derive(Debug)]
 pub(crate) struct Started {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     begun: BTreeMap<CallId, Begun>,
     lines: usize,
+    /// Number of lines at which to compact.
+    compact_at: usize,
 }
 
 impl Started {
@@ -77,7 +95,8 @@ impl Started {
         }
         let file = write_all(&path, &begun)?;
         let lines = begun.len();
-        Ok((Self { path, file, begun, lines }, problems))
+        let compact_at = lines.saturating_mul(2).max(COMPACT_AFTER);
+        Ok((Self { path, file, begun, lines, compact_at }, problems))
     }
 
     /// Writes that began before, by call.
@@ -85,22 +104,22 @@ impl Started {
         self.begun.iter()
     }
 
-    /// Records that a write begins. When this returns, the record is on disk.
+    /// Records that a write begins. The record is on disk once what this gives has been synced; waiting for that is not
+    /// done here, so that others can be recorded meanwhile.
     pub(crate) fn begin(
         &mut self,
         message: MessageId,
         call: CallId,
         expires: Timestamp,
         now: Timestamp,
-    ) -> Result<(), FileError> {
+    ) -> Result<Unsynced, FileError> {
         let line = Line::Began { message, call, expires };
         self.append(&line)?;
-        self.file.sync_data().map_err(FileError::io("write", &self.path))?;
         apply(&mut self.begun, line, now);
-        Ok(())
+        Ok(Unsynced { path: self.path.clone(), file: Arc::clone(&self.file) })
     }
 
-    /// Records how a write ended, and makes the file small when it has grown.
+    /// Records how a write ended. Does not wait for the disk.
     pub(crate) fn end(
         &mut self,
         call: CallId,
@@ -114,12 +133,22 @@ impl Started {
         let line = Line::Ended { call, ending, code };
         self.append(&line)?;
         apply(&mut self.begun, line, now);
+        Ok(())
+    }
+
+    /// Whether so many lines were written that it is time to see which of them still count.
+    pub(crate) fn wants_compacting(&self) -> bool {
+        self.lines >= self.compact_at
+    }
+
+    /// Makes the file small: forgets what need not be known any more. Waits for the disk.
+    pub(crate) fn compact(&mut self, now: Timestamp) -> Result<(), FileError> {
         // What runs has no ending and stays, however long it takes.
         self.begun.retain(|_, begun| begun.ending.is_none() || begun.keep >= now);
-        if self.lines.saturating_sub(self.begun.len()) > COMPACT_AFTER {
-            self.file = write_all(&self.path, &self.begun)?;
-            self.lines = self.begun.len();
-        }
+        self.file = write_all(&self.path, &self.begun)?;
+        self.lines = self.begun.len();
+        // Where most lines still count, the next time is later, so that the work stays in proportion to the writes.
+        self.compact_at = self.lines.saturating_mul(2).max(COMPACT_AFTER);
         Ok(())
     }
 
@@ -128,7 +157,7 @@ impl Started {
         // After a write that failed half-way this ends the torn line, so that it costs only itself.
         bytes.insert(0, b'\n');
         self.lines = self.lines.saturating_add(1);
-        self.file.write_all(&bytes).map_err(FileError::io("write", &self.path))
+        (&*self.file).write_all(&bytes).map_err(FileError::io("write", &self.path))
     }
 }
 
@@ -155,7 +184,7 @@ fn apply(begun: &mut BTreeMap<CallId, Begun>, line: Line, now: Timestamp) {
 }
 
 /// Writes the file anew beside itself and puts it in place at once; gives it back open for appending.
-fn write_all(path: &Path, begun: &BTreeMap<CallId, Begun>) -> Result<File, FileError> {
+fn write_all(path: &Path, begun: &BTreeMap<CallId, Begun>) -> Result<Arc<File>, FileError> {
     let mut bytes = Vec::new();
     for (call, entry) in begun {
         let Begun { message, expires, ending, .. } = entry;
@@ -178,7 +207,7 @@ fn write_all(path: &Path, begun: &BTreeMap<CallId, Begun>) -> Result<File, FileE
     if let Some(folder) = path.parent() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io("sync", folder))?;
     }
-    OpenOptions::new().append(true).open(path).map_err(FileError::io("open", path))
+    OpenOptions::new().append(true).open(path).map(Arc::new).map_err(FileError::io("open", path))
 }
 
 #[cfg(test)]
@@ -208,8 +237,8 @@ mod tests {
     fn what_began_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let (mut started, _) = Started::open(folder.path(), at(0)).unwrap();
-        started.begin(message(1), call(1), at(100), at(10)).unwrap();
-        started.begin(message(2), call(2), at(100), at(10)).unwrap();
+        started.begin(message(1), call(1), at(100), at(10)).unwrap().sync().unwrap();
+        started.begin(message(2), call(2), at(100), at(10)).unwrap().sync().unwrap();
         started.end(call(2), Ending::Ok, None, at(20)).unwrap();
         // A write that was rejected before it was recorded has nothing to end.
         started.end(call(3), Ending::Rejected, None, at(20)).unwrap();
@@ -224,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("started");
         let (mut started, _) = Started::open(folder.path(), at(0)).unwrap();
-        started.begin(message(1), call(1), at(100), at(10)).unwrap();
+        started.begin(message(1), call(1), at(100), at(10)).unwrap().sync().unwrap();
         drop(started);
         let whole = fs::read(&path).unwrap();
         for cut in 0..40 {
@@ -234,7 +263,7 @@ mod tests {
             let (mut started, problems) = Started::open(folder.path(), at(20)).unwrap();
             assert!(problems.is_empty(), "{problems:?}");
             assert_eq!(calls(&started), [(call(1), None)]);
-            started.begin(message(2), call(2), at(100), at(20)).unwrap();
+            started.begin(message(2), call(2), at(100), at(20)).unwrap().sync().unwrap();
             drop(started);
             let (started, _) = Started::open(folder.path(), at(20)).unwrap();
             assert_eq!(calls(&started).len(), 2);
@@ -253,14 +282,17 @@ mod tests {
     fn the_file_stays_small_and_keeps_what_still_runs() {
         let folder = tempfile::tempdir().unwrap();
         let (mut started, _) = Started::open(folder.path(), at(0)).unwrap();
-        started.begin(message(0), call(0), at(1), at(0)).unwrap();
+        started.begin(message(0), call(0), at(1), at(0)).unwrap().sync().unwrap();
         let long = u64::try_from(STORED_RESULTS.as_millis()).unwrap();
         for n in 1..=1200 {
-            started.begin(message(n), call(n), at(n * long), at(n * long)).unwrap();
+            started.begin(message(n), call(n), at(n * long), at(n * long)).unwrap().sync().unwrap();
             started.end(call(n), Ending::Ok, None, at(n * long)).unwrap();
+            if started.wants_compacting() {
+                started.compact(at(n * long)).unwrap();
+            }
         }
         let lines = fs::read_to_string(folder.path().join("started")).unwrap().lines().count();
-        assert!(lines < 2 * (COMPACT_AFTER + 200), "{lines}");
+        assert!(lines < 1000, "{lines}");
         assert!(calls(&started).contains(&(call(0), None)));
     }
 

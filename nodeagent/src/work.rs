@@ -10,7 +10,7 @@ use orch_wire::time::Timestamp;
 use orch_wire::topic::ReplyTopic;
 use serde_json::{Map, Value};
 
-use crate::agents::Agent;
+use crate::agents::{Agent, Here, Kind};
 
 /// An action to run, validated.
 #[derive(Debug, Clone)]
@@ -30,6 +30,16 @@ pub(crate) struct Work {
     pub(crate) issued_at: Timestamp,
     /// After this it may not begin any more.
     pub(crate) expires: Timestamp,
+}
+
+impl Work {
+    /// The function that runs it where it needs no task of its own: a read that is answered from memory.
+    pub(crate) fn runs_at_once(&self) -> Option<Here> {
+        match self.agent.kind {
+            Kind::Here(here) if !self.is_write => Some(here),
+            _ => None,
+        }
+    }
 }
 
 /// A reply to send.

@@ -9,5 +9,5 @@ mod reply;
 
 pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
-pub use registry::Registry;
-pub(crate) use registry::{Agent, Job};
+pub(crate) use registry::{Agent, Here, Job, Kind};
+pub use registry::{InProcess, Registry};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use orch_link::entropy;
 use orch_wire::body::{Answer, code};
-use orch_wire::ids::{AgentName, CollectiveName, NodeName};
+use orch_wire::ids::{CollectiveName, NodeName};
 use orch_wire::query::lookup_fact;
-use orch_wire::schema::{AgentSchema, Provider};
+use orch_wire::schema::Provider;
 use orch_wire::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Registry;
-use super::registry::{Agent, Job, Kind};
+use super::registry::{Agent, Here, Job, Kind};
 use crate::problem::Problem;
 use crate::service::Limits;
 use crate::stats::{self, Counters};
@@ -41,12 +41,7 @@ pub(crate) struct NodeInfo {
 
 /// The agent with its schema.
 pub(super) fn agent() -> Result<Agent, String> {
-    let schema = AgentSchema::from_json(SCHEMA).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        lines.join("; ")
-    })?;
-    let name = AgentName::new(&schema.name).map_err(|error| error.to_string())?;
-    Ok(Agent::new(name, schema, Kind::Node))
+    Agent::parse(SCHEMA, Kind::Here(Here::Node))
 }
 
 /// Runs one action; each takes less than a moment.

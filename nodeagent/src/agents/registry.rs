@@ -7,6 +7,7 @@ use std::sync::Arc;
 use orch_wire::body::Answer;
 use orch_wire::ids::{AgentName, Digest};
 use orch_wire::schema::AgentSchema;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::node::NodeInfo;
@@ -33,11 +34,24 @@ pub(crate) struct Agent {
 /// How an agent is run.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// The `node` agent, in this process.
-    Node,
+    /// By a function of this process, within a moment.
+    Here(Here),
     /// A program of its own.
     External { executable: PathBuf },
 }
+
+/// Which function of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Here {
+    /// That of the `node` agent.
+    Node,
+    /// One that the program which embeds the node brought.
+    Embedded(InProcess),
+}
+
+/// Runs the actions of an agent in the node's own process, from the name of the action and its validated arguments. It must
+/// return within a moment: the node's other work waits for it.
+pub type InProcess = fn(&str, &Map<String, Value>) -> Answer;
 
 /// What an action gets beside its call.
 pub(crate) struct Job {
@@ -64,6 +78,13 @@ impl Registry {
             }
         }
         registry
+    }
+
+    /// Adds an agent of the program that embeds the node; gives what is wrong with its schema.
+    pub fn add_in_process(&mut self, schema: &str, run: InProcess) -> Result<(), String> {
+        let agent = Agent::parse(schema, Kind::Here(Here::Embedded(run)))?;
+        self.insert(agent, Path::new("in this process"));
+        Ok(())
     }
 
     fn insert(&mut self, agent: Agent, path: &Path) {
@@ -102,6 +123,16 @@ impl Registry {
 }
 
 impl Agent {
+    /// An agent with its schema in JSON.
+    pub(super) fn parse(schema: &str, kind: Kind) -> Result<Self, String> {
+        let schema = AgentSchema::from_json(schema).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            lines.join("; ")
+        })?;
+        let name = AgentName::new(&schema.name).map_err(|error| error.to_string())?;
+        Ok(Self::new(name, schema, kind))
+    }
+
     pub(crate) fn new(name: AgentName, schema: AgentSchema, kind: Kind) -> Self {
         let mut source = schema.source.clone();
         source.sort_all_objects();
@@ -110,16 +141,25 @@ impl Agent {
     }
 
     pub(crate) fn is_builtin(&self) -> bool {
-        matches!(self.kind, Kind::Node)
+        matches!(self.kind, Kind::Here(Here::Node))
+    }
+}
+
+impl Here {
+    /// Runs an action to its end.
+    pub(crate) fn run(self, job: &Job) -> Answer {
+        match self {
+            Here::Node => node::run(job),
+            Here::Embedded(run) => run(job.work.action.as_str(), &job.work.args),
+        }
     }
 }
 
 impl Job {
-    /// Runs the action to its end. Time limits are the caller's for built-in agents, and the action's own for programs,
-    /// which must be killed.
+    /// Runs the action to its end. A program is killed at its own time limit.
     pub(crate) async fn run(self) -> Answer {
         match &self.work.agent.kind {
-            Kind::Node => node::run(&self),
+            Kind::Here(here) => here.run(&self),
             Kind::External { executable } => external::run(&self, executable).await,
         }
     }

@@ -374,7 +374,7 @@ fn what_was_begun_before_a_restart_is_interrupted_on_disk_too() {
     let (mut started, _) = crate::started::Started::open(folder.path(), at(START)).unwrap();
     for call in [1, 2] {
         let Step::Begin(work) = node.say(&said(call)) else { panic!() };
-        started.begin(work.message, work.call, work.expires, at(START)).unwrap();
+        started.begin(work.message, work.call, work.expires, at(START)).unwrap().sync().unwrap();
     }
     started.end(call_id(2, START), Ending::Ok, None, at(START)).unwrap();
     drop(started);
