@@ -89,6 +89,15 @@ impl Config {
         Self::of(&layers, &environment.cwd, searched)
     }
 
+    /// Lays the text of a file that was named over the defaults; neither environment nor flags count.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let layers = [
+            Layer::parse(FileKind::Default, Path::new("default.toml"), DEFAULT)?,
+            Layer::parse(FileKind::Named, path, text)?,
+        ];
+        Self::of(&layers, Path::new(""), String::new())
+    }
+
     fn of(layers: &[Layer], cwd: &Path, searched: String) -> Result<Self, ConfigError> {
         let pick = |key: Key| {
             layers
@@ -236,15 +245,6 @@ fn host(address: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<Config, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(FILE);
-        std::fs::write(&file, text).unwrap();
-        let environment = Environment::of(&[], dir.path(), None);
-        let strip = |text: String| text.replace(&format!("{}/", dir.path().display()), "");
-        Config::load(&Overrides::default(), &environment).map_err(|e| strip(e.to_string()))
-    }
-
     #[test]
     fn errors_say_where() {
         for (text, error) in [
@@ -257,7 +257,7 @@ mod tests {
             ("[timeouts]\nconnect = '0s'", "orch.toml:2:11: must be longer than nothing"),
             ("broker = ", "orch.toml:1:10: "),
         ] {
-            let found = load(text).unwrap_err();
+            let found = Config::parse(Path::new(FILE), text).unwrap_err().to_string();
             assert!(found.starts_with(error), "{found:?} does not start with {error:?}");
         }
     }
