@@ -118,10 +118,10 @@ fn the_programs_do_not_know_each_other() -> Result<()> {
         }
     }
     for member in ["wire", "link", "broker", "nodeagent", "runner"] {
-        assert!(
-            !dependencies(member)?.iter().any(|name| name == "orch-tests"),
-            "{member} depends on the tests"
-        );
+        for name in dependencies(member)? {
+            let test = ["orch-tests", "orch-fuzz"].contains(&name.as_str());
+            assert!(!test, "{member} depends on {name}");
+        }
     }
     let lab = |file: &str| file == "runner/src/lab.rs" || file.starts_with("runner/src/lab/");
     assert_eq!(offenders("runner/src", &["orch_broker", "orch_nodeagent"], lab)?, NONE);
@@ -147,6 +147,20 @@ fn only_the_edges_read_the_environment() -> Result<()> {
     for member in MEMBERS {
         assert_eq!(offenders(member, &["std::env", "env::var"], edge)?, NONE);
     }
+    Ok(())
+}
+
+/// A million inputs a minute, each of which must mean the same everywhere.
+#[test]
+fn the_fuzzer_opens_no_connection_and_reads_no_file() -> Result<()> {
+    let edges =
+        ["tokio::net", "tokio::fs", "std::net", "std::fs", "std::env", "zeromq", "rustls", "rmp_serde"];
+    assert_eq!(offenders("fuzz/src", &edges, |_| false)?, NONE);
+    assert!(!dependencies("tests")?.iter().any(|name| name == "orch-fuzz"), "the tests depend on the fuzzer");
+    assert!(
+        !dependencies("fuzz")?.iter().any(|name| name == "orch-tests"),
+        "the fuzzer depends on the tests"
+    );
     Ok(())
 }
 

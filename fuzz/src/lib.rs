@@ -1,0 +1,52 @@
+//! Arbitrary bytes against every decoder.
+//!
+//! Each function takes bytes as a peer or a file may hold them and asserts what must hold of them beyond "no panic":
+//! what decodes encodes again to the same, limits hold, and how the bytes are cut changes no verdict. `cargo test` runs
+//! them over `corpus/`; `fuzz/run` lets libFuzzer look for more.
+//!
+//! | function | the decoders behind it |
+//! | --- | --- |
+//! | [`frames`] | the relay's checks of ZMTP, in both directions |
+//! | [`header`] | topic and header of a message, as broker, node and runner read them |
+//! | [`body`] | bodies of calls and answers, past seal and encryption |
+//! | [`card`] | a node's card, likewise |
+//! | [`control`] | requests and replies of the control channel, and their framing |
+//! | [`config`] | `broker.toml`, `node.toml`, `orch.toml` |
+//! | [`query`], [`nodeset`], [`schema`] | the texts that select nodes and describe agents |
+
+mod body;
+mod card;
+mod config;
+mod control;
+mod frames;
+mod header;
+mod insider;
+mod nodeset;
+mod query;
+mod schema;
+
+pub use body::body;
+pub use card::card;
+pub use config::config;
+pub use control::control;
+pub use frames::frames;
+pub use header::header;
+pub use nodeset::nodeset;
+pub use query::query;
+pub use schema::schema;
+
+/// What a target does with bytes.
+pub type Body = fn(&[u8]);
+
+/// Every target: the name of its file, of its folder in `corpus/` and, after `fuzz_`, of its program.
+pub const TARGETS: [(&str, Body); 9] = [
+    ("body", body),
+    ("card", card),
+    ("config", config),
+    ("control", control),
+    ("frames", frames),
+    ("header", header),
+    ("nodeset", nodeset),
+    ("query", query),
+    ("schema", schema),
+];
