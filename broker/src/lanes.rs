@@ -96,7 +96,7 @@ pub(crate) enum LaneError {
 
 /// Which way a message goes.
 #[derive(Debug, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     /// On, by its own lane.
     On,
     /// Nowhere; the broker answers its nonce to this topic, by the other lane.
@@ -263,7 +263,7 @@ impl Device {
 }
 
 /// Decides by the topic alone; only what the broker answers is decoded. The gate has checked who sent it.
-fn way(lane: Lane, topic: &[u8], header: &[u8]) -> Way {
+pub fn way(lane: Lane, topic: &[u8], header: &[u8]) -> Way {
     let decode = || codec::decode::<Header>(header, HEADER_BYTES).ok();
     match (lane, topic) {
         (Lane::Call, [b'c' | b'n', b'/', ..]) | (Lane::Reply, [b'r', b'/', ..]) => Way::On,

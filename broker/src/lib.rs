@@ -26,5 +26,12 @@ mod roster;
 mod roster_store;
 mod rules;
 
+/// The broker's decisions without sockets, clock or file, for games of the whole fleet in memory.
+pub mod pure {
+    pub use crate::lanes::{Way, way};
+    pub use crate::roster::{CardSeen, ConnId, Counts, Forgotten, Lane, Remembered, Roster};
+    pub use crate::rules::{Noted, Rules};
+}
+
 pub use broker::{Broker, BrokerConfig, CONNECTIONS, HANDSHAKES, RunningBroker, StartError};
 pub use identity::{Collectives, Roles};

@@ -23,11 +23,11 @@ const NONCES: usize = 16;
 
 /// Number of a connection, never used twice while the broker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ConnId(pub(crate) u64);
+pub struct ConnId(pub u64);
 
 /// Which of a node's two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// The node listens for calls there.
     Call,
     /// The node answers there.
@@ -36,40 +36,54 @@ pub(crate) enum Lane {
 
 /// What the broker reads of a card; it holds no key for the rest.
 #[derive(Debug, Clone)]
-pub(crate) struct CardSeen {
-    pub(crate) nonce: u64,
-    pub(crate) goodbye: bool,
-    pub(crate) issued_at: Timestamp,
-    pub(crate) frames: SealedCard,
+pub struct CardSeen {
+    /// What the acknowledgement repeats.
+    pub nonce: u64,
+    /// The node shuts down.
+    pub goodbye: bool,
+    /// When, by the node's clock.
+    pub issued_at: Timestamp,
+    /// The card itself.
+    pub frames: SealedCard,
 }
 
 /// What is kept of a node across a restart of the broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    pub(crate) node: NodeName,
+pub struct Remembered {
+    /// The node.
+    pub node: NodeName,
     /// `Here` also for a node that was here before the start and is still waited for.
-    pub(crate) presence: Presence,
-    pub(crate) since: Timestamp,
+    pub presence: Presence,
+    /// Since when, by the broker's clock.
+    pub since: Timestamp,
+    /// Its last card, where one came.
     #[serde(default)]
-    pub(crate) card: Option<SealedCard>,
+    pub card: Option<SealedCard>,
+    /// When that card was made, by the node's clock.
     #[serde(default)]
-    pub(crate) issued_at: Option<Timestamp>,
+    pub issued_at: Option<Timestamp>,
 }
 
 /// What a `forget` did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Forgotten {
-    pub(crate) forgotten: Vec<NodeName>,
-    pub(crate) here: Vec<NodeName>,
-    pub(crate) unknown: Vec<NodeName>,
+pub struct Forgotten {
+    /// Taken from the roster.
+    pub forgotten: Vec<NodeName>,
+    /// Connected, and so kept.
+    pub here: Vec<NodeName>,
+    /// Not in the roster.
+    pub unknown: Vec<NodeName>,
 }
 
 /// Nodes by presence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) here: usize,
-    pub(crate) away: usize,
-    pub(crate) left: usize,
+pub struct Counts {
+    /// Proven by a card.
+    pub here: usize,
+    /// Lost without goodbye.
+    pub away: usize,
+    /// Gone with one.
+    pub left: usize,
 }
 
 #[derive(Debug)]
@@ -99,7 +113,7 @@ impl Links {
 
 /// The roster.
 #[derive(Debug)]
-pub(crate) struct Roster {
+pub struct Roster {
     known: BTreeMap<NodeName, Known>,
     links: HashMap<NodeName, Links>,
     connections: HashMap<ConnId, (NodeName, Lane)>,
@@ -114,7 +128,7 @@ pub(crate) struct Roster {
 impl Roster {
     /// A roster that starts with what was remembered, or with none where what was remembered could not be read: then
     /// nobody knows who was here, and it settles only by time.
-    pub(crate) fn new(now: Timestamp, remembered: Option<Vec<Remembered>>) -> Self {
+    pub fn new(now: Timestamp, remembered: Option<Vec<Remembered>>) -> Self {
         let mut roster = Self {
             known: BTreeMap::new(),
             links: HashMap::new(),
@@ -139,7 +153,7 @@ impl Roster {
     }
 
     /// A node's connection is open.
-    pub(crate) fn connected(&mut self, now: Timestamp, node: &NodeName, lane: Lane, conn: ConnId) {
+    pub fn connected(&mut self, now: Timestamp, node: &NodeName, lane: Lane, conn: ConnId) {
         self.connections.insert(conn, (node.clone(), lane));
         let links = self.links.entry(node.clone()).or_default();
         *links.slot(lane) = Some(conn);
@@ -152,7 +166,7 @@ impl Roster {
     }
 
     /// A card came by a node's reply connection.
-    pub(crate) fn card(&mut self, now: Timestamp, conn: ConnId, card: CardSeen) {
+    pub fn card(&mut self, now: Timestamp, conn: ConnId, card: CardSeen) {
         let Some((node, Lane::Reply)) = self.connections.get(&conn) else { return };
         let node = node.clone();
         let Some(links) = self.links.get_mut(&node).filter(|links| links.reply == Some(conn)) else { return };
@@ -187,7 +201,7 @@ impl Roster {
     }
 
     /// The broker's acknowledgement went out by a node's call connection.
-    pub(crate) fn ack_delivered(&mut self, now: Timestamp, conn: ConnId, nonce: u64) {
+    pub fn ack_delivered(&mut self, now: Timestamp, conn: ConnId, nonce: u64) {
         let Some((node, Lane::Call)) = self.connections.get(&conn) else { return };
         let node = node.clone();
         let Some(links) = self.links.get_mut(&node) else { return };
@@ -202,7 +216,7 @@ impl Roster {
     }
 
     /// A connection ended.
-    pub(crate) fn disconnected(&mut self, now: Timestamp, conn: ConnId) {
+    pub fn disconnected(&mut self, now: Timestamp, conn: ConnId) {
         let Some((node, lane)) = self.connections.remove(&conn) else { return };
         let Some(links) = self.links.get_mut(&node) else { return };
         if *links.slot(lane) != Some(conn) {
@@ -219,7 +233,7 @@ impl Roster {
     }
 
     /// Takes nodes from the roster that are not here. One with a connection open is about to be here, and stays.
-    pub(crate) fn forget(&mut self, nodes: &[NodeName]) -> Forgotten {
+    pub fn forget(&mut self, nodes: &[NodeName]) -> Forgotten {
         let mut result = Forgotten::default();
         for node in nodes {
             if !self.known.contains_key(node) {
@@ -236,7 +250,7 @@ impl Roster {
     }
 
     /// Time has passed: `up` since the start of the broker.
-    pub(crate) fn tick(&mut self, now: Timestamp, up: Duration) {
+    pub fn tick(&mut self, now: Timestamp, up: Duration) {
         if !self.settled && up >= SETTLE {
             self.expected.clear();
             self.settle();
@@ -253,27 +267,27 @@ impl Roster {
     }
 
     /// The changes since this was asked last.
-    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+    pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
     /// All nodes, in name order.
-    pub(crate) fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<Entry> {
         self.known.iter().map(|(node, known)| entry(node, known)).collect()
     }
 
     /// Whether those that were here before the start are back, or were waited for long enough.
-    pub(crate) fn settled(&self) -> bool {
+    pub fn settled(&self) -> bool {
         self.settled
     }
 
     /// How many nodes are still waited for.
-    pub(crate) fn expected(&self) -> usize {
+    pub fn expected(&self) -> usize {
         self.expected.len()
     }
 
     /// Nodes by presence.
-    pub(crate) fn counts(&self) -> Counts {
+    pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for known in self.known.values() {
             match known.presence {
@@ -286,7 +300,7 @@ impl Roster {
     }
 
     /// What to keep across a restart. Nodes that are waited for stay `here`, so that a second restart waits as well.
-    pub(crate) fn remembered(&self) -> Vec<Remembered> {
+    pub fn remembered(&self) -> Vec<Remembered> {
         self.known
             .iter()
             .map(|(node, known)| Remembered {

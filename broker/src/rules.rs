@@ -24,7 +24,12 @@ use crate::roster::CardSeen;
 const CARD_BYTES: usize = 16 * 1024;
 
 /// What one connection may do.
-pub(crate) enum Rules {
+#[derive(Debug)]
+pub struct Rules(Of);
+
+/// Whose connection it is, and on which lane.
+#[derive(Debug)]
+enum Of {
     /// Publishes calls.
     OperatorCall { own: OperatorName, prefix: String },
     /// Listens to its own replies.
@@ -37,7 +42,7 @@ pub(crate) enum Rules {
 
 /// The subscriptions of a connection, as its socket of the lane has them.
 #[derive(Debug, Default)]
-pub(crate) struct Subscribed(Vec<Topic>);
+struct Subscribed(Vec<Topic>);
 
 impl Subscribed {
     fn add(&mut self, topic: Topic) -> Result<(), &'static str> {
@@ -59,34 +64,42 @@ impl Subscribed {
 
 /// What the broker takes note of in a message that passes.
 #[derive(Debug)]
-pub(crate) enum Noted {
+pub enum Noted {
+    /// Nothing.
     Nothing,
+    /// A node's card.
     Card(CardSeen),
+    /// The acknowledgement of the card with this nonce.
     Ack(u64),
 }
 
+/// What is noted, or the stable word for why the connection ends.
 type Judged = Result<Noted, &'static str>;
 
 impl Rules {
-    pub(crate) fn operator_call(own: OperatorName, certificate: &[u8]) -> Self {
-        Rules::OperatorCall { own, prefix: ReplyTopic::prefix(certificate) }
+    /// Of an operator's connection for calls.
+    pub fn operator_call(own: OperatorName, certificate: &[u8]) -> Self {
+        Self(Of::OperatorCall { own, prefix: ReplyTopic::prefix(certificate) })
     }
 
-    pub(crate) fn operator_reply(certificate: &[u8]) -> Self {
-        Rules::OperatorReply { prefix: ReplyTopic::prefix(certificate), subscribed: Subscribed::default() }
+    /// Of an operator's connection for replies.
+    pub fn operator_reply(certificate: &[u8]) -> Self {
+        Self(Of::OperatorReply { prefix: ReplyTopic::prefix(certificate), subscribed: Subscribed::default() })
     }
 
-    pub(crate) fn node_call(own: NodeName, collectives: Arc<Collectives>) -> Self {
+    /// Of a node's connection for calls.
+    pub fn node_call(own: NodeName, collectives: Arc<Collectives>) -> Self {
         let own_topic = Topic::Node(own.clone()).to_string();
-        Rules::NodeCall { own, own_topic, collectives, subscribed: Subscribed::default() }
+        Self(Of::NodeCall { own, own_topic, collectives, subscribed: Subscribed::default() })
     }
 
-    pub(crate) fn node_reply(own: NodeName) -> Self {
-        Rules::NodeReply { own }
+    /// Of a node's connection for replies.
+    pub fn node_reply(own: NodeName) -> Self {
+        Self(Of::NodeReply { own })
     }
 
     /// Judges what the peer sent.
-    pub(crate) fn judge_inward(&mut self, item: Item<'_>) -> Judged {
+    pub fn judge_inward(&mut self, item: Item<'_>) -> Judged {
         match item {
             Item::Subscribe(topic) => self.subscribe(topic),
             Item::Unsubscribe(topic) => self.unsubscribe(topic),
@@ -95,10 +108,10 @@ impl Rules {
     }
 
     /// Looks at what goes to the peer: only a node's acknowledgement matters.
-    pub(crate) fn note_outward(&self, item: Item<'_>) -> Noted {
+    pub fn note_outward(&self, item: Item<'_>) -> Noted {
         // Only the broker's own messages have no seal, and only they are decoded here.
-        if let (Rules::NodeCall { own_topic, .. }, Item::Message { topic, header, seal: [], .. }) =
-            (self, item)
+        if let (Of::NodeCall { own_topic, .. }, Item::Message { topic, header, seal: [], .. }) =
+            (&self.0, item)
             && topic == own_topic.as_bytes()
             && let Ok(Header { kind: Kind::Probe(ProbeHeader { nonce, echo: true, .. }), .. }) =
                 codec::decode(header, HEADER_BYTES)
@@ -110,13 +123,13 @@ impl Rules {
 
     fn subscribe(&mut self, topic: &[u8]) -> Judged {
         let topic = Topic::from_frame(topic).map_err(|_| "bad_topic")?;
-        let (allowed, subscribed) = match self {
-            Rules::OperatorReply { prefix, subscribed } => {
+        let (allowed, subscribed) = match &mut self.0 {
+            Of::OperatorReply { prefix, subscribed } => {
                 let own =
                     matches!(&topic, Topic::Reply(reply) if reply.as_str().starts_with(prefix.as_str()));
                 (own.then_some(()).ok_or("foreign_reply_topic"), subscribed)
             }
-            Rules::NodeCall { own, collectives, subscribed, .. } => {
+            Of::NodeCall { own, collectives, subscribed, .. } => {
                 let allowed = match &topic {
                     Topic::Node(node) if node == own => Ok(()),
                     Topic::Collective(name) if collectives.allows(own, name) => Ok(()),
@@ -125,7 +138,7 @@ impl Rules {
                 };
                 (allowed, subscribed)
             }
-            Rules::OperatorCall { .. } | Rules::NodeReply { .. } => return Err("wrong_direction"),
+            Of::OperatorCall { .. } | Of::NodeReply { .. } => return Err("wrong_direction"),
         };
         allowed?;
         subscribed.add(topic)?;
@@ -133,20 +146,20 @@ impl Rules {
     }
 
     fn unsubscribe(&mut self, topic: &[u8]) -> Judged {
-        match self {
-            Rules::OperatorReply { subscribed, .. } | Rules::NodeCall { subscribed, .. } => {
+        match &mut self.0 {
+            Of::OperatorReply { subscribed, .. } | Of::NodeCall { subscribed, .. } => {
                 subscribed.remove(topic)?;
                 Ok(Noted::Nothing)
             }
-            Rules::OperatorCall { .. } | Rules::NodeReply { .. } => Err("wrong_direction"),
+            Of::OperatorCall { .. } | Of::NodeReply { .. } => Err("wrong_direction"),
         }
     }
 
     fn publish(&self, topic: &[u8], header: &[u8], body: &[u8], seal: &[u8]) -> Judged {
         let parsed = Topic::from_frame(topic).map_err(|_| "bad_topic")?;
         let decode = || codec::decode::<Header>(header, HEADER_BYTES).map_err(|_| "bad_header");
-        match self {
-            Rules::OperatorCall { own, prefix } => {
+        match &self.0 {
+            Of::OperatorCall { own, prefix } => {
                 let header = decode()?;
                 if !matches!(&header.sender, Party::Operator(name) if name == own) {
                     return Err("foreign_sender");
@@ -163,7 +176,7 @@ impl Rules {
                 }
                 Ok(Noted::Nothing)
             }
-            Rules::NodeReply { own } => {
+            Of::NodeReply { own } => {
                 let head = decode()?;
                 if !matches!(&head.sender, Party::Node(name) if name == own) {
                     return Err("foreign_sender");
@@ -193,7 +206,7 @@ impl Rules {
                     _ => Err("foreign_topic"),
                 }
             }
-            Rules::OperatorReply { .. } | Rules::NodeCall { .. } => Err("wrong_direction"),
+            Of::OperatorReply { .. } | Of::NodeCall { .. } => Err("wrong_direction"),
         }
     }
 }

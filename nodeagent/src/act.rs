@@ -94,7 +94,7 @@ pub(crate) fn crashed() -> Answer {
 }
 
 /// The answer of an action that the end of the agent cut short.
-pub(crate) fn interrupted() -> Answer {
+pub fn interrupted() -> Answer {
     Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran")
 }
 

@@ -39,7 +39,7 @@ const MAX_SPREAD: Duration = Duration::from_secs(30);
 /// What must be done about a message.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never stored")]
-pub(crate) enum Step {
+pub enum Step {
     /// Nothing; it is counted.
     Quiet,
     /// Send this.
@@ -51,15 +51,17 @@ pub(crate) enum Step {
 }
 
 /// What the intake looks at beside the message.
-pub(crate) struct View<'a> {
-    pub(crate) node: NodeView<'a>,
-    pub(crate) registry: &'a Registry,
+pub struct View<'a> {
+    /// What the node knows of itself.
+    pub node: NodeView<'a>,
+    /// Its agents.
+    pub registry: &'a Registry,
     /// Built-in agents may change nothing here: the machine is not the node's own.
-    pub(crate) shared_machine: bool,
+    pub shared_machine: bool,
     /// Most actions that run or wait.
-    pub(crate) room: usize,
+    pub room: usize,
     /// Longest time limit of an action.
-    pub(crate) longest: Duration,
+    pub longest: Duration,
 }
 
 /// A call that has begun and not ended.
@@ -74,7 +76,7 @@ struct Running {
 
 /// The state of the node towards its callers.
 #[derive(Debug)]
-pub(crate) struct Intake {
+pub struct Intake {
     me: NodeName,
     collectives: Vec<CollectiveName>,
     keys: Keys,
@@ -85,7 +87,8 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(me: NodeName, collectives: Vec<CollectiveName>, keys: Keys) -> Self {
+    /// A node that knows of no call yet.
+    pub fn new(me: NodeName, collectives: Vec<CollectiveName>, keys: Keys) -> Self {
         Self {
             me,
             collectives,
@@ -98,11 +101,7 @@ impl Intake {
     }
 
     /// Takes in what was begun before the agent was restarted: none of it begins again.
-    pub(crate) fn restore<'a>(
-        &mut self,
-        begun: impl Iterator<Item = (&'a CallId, &'a Begun)>,
-        now: Timestamp,
-    ) {
+    pub fn restore<'a>(&mut self, begun: impl Iterator<Item = (&'a CallId, &'a Begun)>, now: Timestamp) {
         for (call, begun) in begun {
             let answer = match &begun.ending {
                 Some((ending, code)) => lost(*ending, code.as_deref()),
@@ -114,7 +113,7 @@ impl Intake {
     }
 
     /// Decides about a received message.
-    pub(crate) fn message(&mut self, frames: &Frames, view: &View<'_>, now: Timestamp) -> Step {
+    pub fn message(&mut self, frames: &Frames, view: &View<'_>, now: Timestamp) -> Step {
         self.counters.received += 1;
         let opened = match envelope::open(&self.keys, frames) {
             Ok(opened) => opened,
@@ -365,14 +364,14 @@ impl Intake {
     }
 
     /// The `accepted` of a call that takes longer than a moment, unless it was said or the call has ended.
-    pub(crate) fn accept(&mut self, call: CallId) -> Option<Reply> {
+    pub fn accept(&mut self, call: CallId) -> Option<Reply> {
         let running = self.running.get_mut(&call).filter(|running| !running.accepted)?;
         running.accepted = true;
         Some(accepted(call, running))
     }
 
     /// The end of a call that was begun; gives the reply to send.
-    pub(crate) fn finish(&mut self, call: CallId, answer: Answer, now: Timestamp) -> Option<Reply> {
+    pub fn finish(&mut self, call: CallId, answer: Answer, now: Timestamp) -> Option<Reply> {
         let running = self.running.remove(&call)?;
         self.counters.ended(answer.ending);
         let ended = Ended::Done(Box::new(answer), u32::from(running.accepted));
@@ -382,7 +381,7 @@ impl Intake {
     }
 
     /// Calls that have begun and not ended.
-    pub(crate) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.running.len()
     }
 

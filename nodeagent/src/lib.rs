@@ -33,6 +33,14 @@ mod started;
 mod stats;
 mod work;
 
+/// The node's decisions without sockets, clock, tasks or file, for games of the whole fleet in memory.
+pub mod pure {
+    pub use crate::act::interrupted;
+    pub use crate::intake::{Intake, Step, View};
+    pub use crate::started::Begun;
+    pub use crate::work::{Reply, Work};
+}
+
 pub use agents::{InProcess, Registry};
 pub use facts::{FactSet, FactSource};
 pub use files::FileError;

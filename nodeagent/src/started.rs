@@ -33,15 +33,15 @@ enum Line {
 
 /// A write that began before the agent was restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Begun {
+pub struct Begun {
     /// The message that asked for it.
-    pub(crate) message: MessageId,
+    pub message: MessageId,
     /// Until when that message could still be accepted.
-    pub(crate) expires: Timestamp,
+    pub expires: Timestamp,
     /// How it ended, if it did; its outputs are gone.
-    pub(crate) ending: Option<(Ending, Option<String>)>,
+    pub ending: Option<(Ending, Option<String>)>,
     /// Until when the call must be remembered.
-    pub(crate) keep: Timestamp,
+    pub keep: Timestamp,
 }
 
 /// A record that may not be on disk yet.

@@ -14,9 +14,11 @@ use crate::agents::{Agent, Here, Kind};
 
 /// An action to run, validated.
 #[derive(Debug, Clone)]
-pub(crate) struct Work {
-    pub(crate) call: CallId,
-    pub(crate) message: MessageId,
+pub struct Work {
+    /// The call.
+    pub call: CallId,
+    /// The message that asked for it.
+    pub message: MessageId,
     pub(crate) caller: OperatorName,
     pub(crate) collective: CollectiveName,
     pub(crate) agent: Arc<Agent>,
@@ -24,12 +26,12 @@ pub(crate) struct Work {
     pub(crate) args: Map<String, Value>,
     pub(crate) dry_run: bool,
     /// Whether it may change the node, so that its begin must be recorded.
-    pub(crate) is_write: bool,
+    pub is_write: bool,
     /// The action's time limit.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     pub(crate) issued_at: Timestamp,
     /// After this it may not begin any more.
-    pub(crate) expires: Timestamp,
+    pub expires: Timestamp,
 }
 
 impl Work {
@@ -44,12 +46,17 @@ impl Work {
 
 /// A reply to send.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reply {
-    pub(crate) to: ReplyTopic,
-    pub(crate) call: CallId,
-    pub(crate) stage: Stage,
-    pub(crate) seq: u32,
-    pub(crate) answer: Answer,
+pub struct Reply {
+    /// Where the asker listens.
+    pub to: ReplyTopic,
+    /// The call.
+    pub call: CallId,
+    /// How far it is.
+    pub stage: Stage,
+    /// Number of this reply within the call.
+    pub seq: u32,
+    /// What it says.
+    pub answer: Answer,
     /// It goes out after a random part of this span.
-    pub(crate) spread: Duration,
+    pub spread: Duration,
 }

@@ -4,10 +4,11 @@ use orch_link::entropy;
 use orch_wire::body;
 use orch_wire::envelope::{self, EnvelopeError, Frames};
 use orch_wire::header::{CallHeader, CancelHeader, Header, Kind, Millis, Target};
-use orch_wire::ids::{CallId, CollectiveName, NodeName, Party};
+use orch_wire::ids::{CallId, CollectiveName, MessageId, NodeName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::limits::{DIRECT_NODES, PROTOCOL, TARGET_BYTES, TIME_TO_LIVE};
 use orch_wire::nodeset;
+use orch_wire::time::Timestamp;
 use orch_wire::topic::{ReplyTopic, Topic};
 
 use super::types::CallRequest;
@@ -35,11 +36,15 @@ pub(super) enum Errand {
 }
 
 /// Makes the messages of a session.
-pub(super) struct Composer {
-    pub(super) keys: Keys,
-    pub(super) sender: Party,
-    pub(super) collective: CollectiveName,
-    pub(super) reply_to: ReplyTopic,
+pub struct Composer {
+    /// The fleet's message keys.
+    pub keys: Keys,
+    /// The operator.
+    pub sender: Party,
+    /// The collective that calls go to.
+    pub collective: CollectiveName,
+    /// Where answers go.
+    pub reply_to: ReplyTopic,
 }
 
 impl Composer {
@@ -51,26 +56,32 @@ impl Composer {
         call: CallId,
         request: &CallRequest,
         to: &Addressees,
+        now: Timestamp,
     ) -> Result<Vec<Frames>, EnvelopeError> {
         let broadcast = Topic::Collective(self.collective.clone());
         match to {
             Addressees::Collective(target) => {
-                Ok(vec![self.message(errand, call, request, &broadcast, target.clone())?])
+                Ok(vec![self.message(errand, call, request, &broadcast, target.clone(), now)?])
             }
             Addressees::Nodes { nodes, query } if nodes.len() <= DIRECT_NODES => nodes
                 .iter()
                 .map(|node| {
                     let target = query.clone().map_or_else(|| Target::Nodes(node.to_string()), Target::Query);
-                    self.message(errand, call, request, &Topic::Node(node.clone()), target)
+                    self.message(errand, call, request, &Topic::Node(node.clone()), target, now)
                 })
                 .collect(),
             // Nodes that have answered already answer once more; that is cheaper than a walk per missing node.
-            Addressees::Nodes { query: Some(query), .. } => {
-                Ok(vec![self.message(errand, call, request, &broadcast, Target::Query(query.clone()))?])
-            }
+            Addressees::Nodes { query: Some(query), .. } => Ok(vec![self.message(
+                errand,
+                call,
+                request,
+                &broadcast,
+                Target::Query(query.clone()),
+                now,
+            )?]),
             Addressees::Nodes { nodes, query: None } => identity_lists(nodes)
                 .into_iter()
-                .map(|list| self.message(errand, call, request, &broadcast, Target::Nodes(list)))
+                .map(|list| self.message(errand, call, request, &broadcast, Target::Nodes(list), now))
                 .collect(),
         }
     }
@@ -82,12 +93,13 @@ impl Composer {
         request: &CallRequest,
         topic: &Topic,
         target: Target,
+        now: Timestamp,
     ) -> Result<Frames, EnvelopeError> {
         let header = |kind| Header {
             version: PROTOCOL,
-            id: entropy::message_id(),
+            id: MessageId::new(now, &entropy::random()),
             sender: self.sender.clone(),
-            issued_at: entropy::now(),
+            issued_at: now,
             ttl: Millis::from(TIME_TO_LIVE),
             lz4: false,
             kind,

@@ -1,4 +1,7 @@
-//! The one task of a session: it owns the calls in progress, the verified roster and what goes out.
+//! What a session knows and decides: the calls in progress, the verified roster, and what goes out.
+//!
+//! It has no clock, no socket and no task: events and moments come in, messages and reports go out. The task that
+//! drives it stands in `drive.rs`.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,11 +14,12 @@ use orch_wire::header::{Kind, Stage, Target};
 use orch_wire::ids::{CallId, NodeName, Party};
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::topic::Topic;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::collector::{Collector, Noted, Plan, Standing};
 use super::compose::{Addressees, Composer, Errand};
 use super::feed::FeedEvent;
+use super::moment::Moment;
 use super::roster::VerifiedRoster;
 use super::types::{CallError, CallEvent, CallReport, CallRequest, EventSink, Fleet, Scope};
 
@@ -25,18 +29,28 @@ const LANES_BACK: Duration = Duration::from_secs(20);
 const ROSTER_SETTLED: Duration = Duration::from_secs(65);
 
 /// What handles ask of the task.
-pub(super) enum Command {
+pub enum Command {
+    /// Call an action.
     Call {
+        /// The new call's id.
         call: CallId,
+        /// What is called, and where.
         request: Box<CallRequest>,
+        /// Takes what happens meanwhile.
         events: EventSink,
+        /// Takes the report.
         reply: oneshot::Sender<Result<CallReport, CallError>>,
     },
+    /// Report of a call what is known now, and end it.
     Cancel {
+        /// The call.
         call: CallId,
     },
+    /// Tell the roster once it has settled.
     Fleet {
+        /// Takes the roster.
         reply: oneshot::Sender<Result<Fleet, CallError>>,
+        /// Takes what happens meanwhile.
         events: EventSink,
     },
 }
@@ -58,26 +72,22 @@ struct Waiting {
     command: Command,
 }
 
-pub(super) struct Engine {
+/// The calls of a session.
+pub struct Engine {
     composer: Composer,
     discovery: Duration,
     roster: VerifiedRoster,
     roster_is_live: bool,
     lanes_are_up: bool,
     lanes_lost: String,
-    outgoing: mpsc::Sender<Frames>,
     outbox: VecDeque<Frames>,
     calls: HashMap<CallId, Active>,
     waiting: Vec<Waiting>,
 }
 
 impl Engine {
-    pub(super) fn new(
-        composer: Composer,
-        discovery: Duration,
-        roster: Roster,
-        outgoing: mpsc::Sender<Frames>,
-    ) -> Self {
+    /// A session whose lanes are up and whose feed is open, with the roster that the feed gave first.
+    pub fn new(composer: Composer, discovery: Duration, roster: Roster) -> Self {
         let roster = VerifiedRoster::new(roster, &composer.keys, &composer.collective);
         Self {
             composer,
@@ -86,49 +96,28 @@ impl Engine {
             roster_is_live: true,
             lanes_are_up: true,
             lanes_lost: String::new(),
-            outgoing,
             outbox: VecDeque::new(),
             calls: HashMap::new(),
             waiting: Vec::new(),
         }
     }
 
-    /// Runs until all handles are gone.
-    pub(super) async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-        mut link: mpsc::Receiver<LinkEvent>,
-        mut feed: mpsc::Receiver<FeedEvent>,
-    ) {
-        loop {
-            let tick = self.next_tick();
-            let outgoing = self.outgoing.clone();
-            tokio::select! {
-                command = commands.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => break,
-                },
-                Some(event) = link.recv() => self.link(event),
-                Some(event) = feed.recv() => self.feed(event),
-                Ok(permit) = outgoing.reserve(), if !self.outbox.is_empty() => {
-                    if let Some(frames) = self.outbox.pop_front() {
-                        permit.send(frames);
-                    }
-                }
-                () = sleep_until(tick) => self.tick(),
-            }
-        }
-        // A cancel that was just queued should still go out.
-        for frames in self.outbox {
-            let _ = self.outgoing.try_send(frames);
-        }
+    /// Whether a message is ready to be sent.
+    pub(super) fn has_message(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// The next message to send.
+    pub fn next_message(&mut self) -> Option<Frames> {
+        self.outbox.pop_front()
     }
 
     fn is_ready(&self) -> bool {
         self.lanes_are_up && self.roster_is_live && self.roster.is_settled()
     }
 
-    fn next_tick(&self) -> Option<Instant> {
+    /// When [`Engine::tick`] has something to do, if nothing comes before.
+    pub fn next_tick(&self) -> Option<Instant> {
         let waited = self.waiting.iter().map(|waiting| waiting.since + self.patience());
         self.calls.values().map(|active| active.collector.next_tick()).chain(waited).min()
     }
@@ -137,14 +126,15 @@ impl Engine {
         if self.lanes_are_up { ROSTER_SETTLED } else { LANES_BACK }
     }
 
-    fn command(&mut self, command: Command) {
+    /// Takes a wish of a handle.
+    pub fn command(&mut self, command: Command, now: Moment) {
         match command {
-            Command::Cancel { call } => self.cancel(call),
-            command if self.is_ready() => self.start(command),
+            Command::Cancel { call } => self.cancel(call, now),
+            command if self.is_ready() => self.start(command, now),
             command => {
                 let (Command::Call { events, .. } | Command::Fleet { events, .. }) = &command else { return };
                 events(CallEvent::Notice(self.why_not_ready()));
-                self.waiting.push(Waiting { since: Instant::now(), command });
+                self.waiting.push(Waiting { since: now.steady, command });
             }
         }
     }
@@ -161,13 +151,15 @@ impl Engine {
         }
     }
 
-    fn start(&mut self, command: Command) {
+    fn start(&mut self, command: Command, now: Moment) {
         match command {
             Command::Fleet { reply, .. } => {
                 let _ = reply.send(Ok(self.roster.fleet()));
             }
-            Command::Call { call, request, events, reply } => self.start_call(call, request, events, reply),
-            Command::Cancel { call } => self.cancel(call),
+            Command::Call { call, request, events, reply } => {
+                self.start_call(call, request, events, reply, now)
+            }
+            Command::Cancel { call } => self.cancel(call, now),
         }
     }
 
@@ -177,6 +169,7 @@ impl Engine {
         request: Box<CallRequest>,
         events: EventSink,
         reply: oneshot::Sender<Result<CallReport, CallError>>,
+        now: Moment,
     ) {
         let (nodes, query, to): (Vec<NodeName>, Option<String>, Addressees) = match &request.scope {
             Scope::Query(query) => {
@@ -192,7 +185,7 @@ impl Engine {
                 (nodes.clone(), None, to)
             }
         };
-        let messages = match self.composer.messages(Errand::Call, call, &request, &to) {
+        let messages = match self.composer.messages(Errand::Call, call, &request, &to, now.wall) {
             Ok(messages) => messages,
             Err(error) => {
                 let _ = reply.send(Err(CallError::TooLarge(error.to_string())));
@@ -213,34 +206,36 @@ impl Engine {
             discovery: self.discovery,
         };
         events(CallEvent::Planned { expected: plan.nodes.len() });
-        let collector = Collector::new(plan, Instant::now());
+        let collector = Collector::new(plan, now.steady);
         self.outbox.extend(messages);
         self.calls.insert(call, Active { request, events, reply, collector, query, away, foreign });
-        self.finish_if_complete(call);
+        self.finish_if_complete(call, now);
     }
 
-    fn link(&mut self, event: LinkEvent) {
+    /// Takes what happens on the lanes.
+    pub fn link(&mut self, event: LinkEvent, now: Moment) {
         match event {
-            LinkEvent::Message(frames) => self.message(&frames),
+            LinkEvent::Message(frames) => self.message(&frames, now),
             LinkEvent::Up => {
                 self.lanes_are_up = true;
-                self.ready_again();
+                self.ready_again(now);
             }
             LinkEvent::Down { error, .. } => {
                 if self.lanes_are_up {
                     self.lanes_lost = error.to_string();
                 }
                 self.lanes_are_up = false;
-                self.suspend();
+                self.suspend(now);
             }
         }
     }
 
-    fn feed(&mut self, event: FeedEvent) {
+    /// Takes what the broker's roster feed says.
+    pub fn feed(&mut self, event: FeedEvent, now: Moment) {
         match event {
             FeedEvent::Lost => {
                 self.roster_is_live = false;
-                self.suspend();
+                self.suspend(now);
             }
             FeedEvent::Roster(roster) => {
                 let Composer { keys, collective, .. } = &self.composer;
@@ -251,59 +246,58 @@ impl Engine {
                 names.sort();
                 names.dedup();
                 for node in names {
-                    self.presence(&node);
+                    self.presence(&node, now);
                 }
-                self.ready_again();
+                self.ready_again(now);
             }
             FeedEvent::Change(change) => {
                 let was_ready = self.is_ready();
                 if let Some(node) = self.roster.apply(change, &self.composer.keys) {
-                    self.presence(&node);
+                    self.presence(&node, now);
                 }
                 if !was_ready {
-                    self.ready_again();
+                    self.ready_again(now);
                 }
             }
         }
     }
 
-    fn presence(&mut self, node: &NodeName) {
+    fn presence(&mut self, node: &NodeName, now: Moment) {
         let standing = self.roster.standing(node);
-        let now = Instant::now();
         for (call, active) in &mut self.calls {
-            if active.collector.presence(node, standing, now) {
+            if active.collector.presence(node, standing, now.steady) {
                 let to = Addressees::Nodes { nodes: vec![node.clone()], query: active.query.clone() };
-                if let Ok(messages) = self.composer.messages(Errand::Resend, *call, &active.request, &to) {
+                let messages = self.composer.messages(Errand::Resend, *call, &active.request, &to, now.wall);
+                if let Ok(messages) = messages {
                     self.outbox.extend(messages);
                 }
             }
         }
     }
 
-    fn suspend(&mut self) {
-        let (now, notice) = (Instant::now(), self.why_not_ready());
+    fn suspend(&mut self, now: Moment) {
+        let notice = self.why_not_ready();
         for active in self.calls.values_mut() {
-            active.collector.suspend(now);
+            active.collector.suspend(now.steady);
             (active.events)(CallEvent::Notice(notice.clone()));
         }
     }
 
-    fn ready_again(&mut self) {
+    fn ready_again(&mut self, now: Moment) {
         if !self.is_ready() {
             return;
         }
-        let now = Instant::now();
         for active in self.calls.values_mut() {
-            active.collector.resume(now);
+            active.collector.resume(now.steady);
         }
         for waiting in std::mem::take(&mut self.waiting) {
-            self.start(waiting.command);
+            self.start(waiting.command, now);
         }
     }
 
     /// Takes a message of the reply lane. What does not verify, or is not an answer to a call in progress, is nothing
     /// to act on.
-    fn message(&mut self, frames: &Frames) {
+    fn message(&mut self, frames: &Frames, now: Moment) {
         let Ok(opened) = envelope::open(&self.composer.keys, frames) else { return };
         let (Kind::Reply(reply), Party::Node(node)) = (&opened.header.kind, &opened.header.sender) else {
             return;
@@ -325,50 +319,51 @@ impl Engine {
         {
             (active.events)(CallEvent::Output { node: node.clone(), text });
         }
-        match active.collector.answer(node.clone(), reply.stage, answer, Instant::now()) {
+        match active.collector.answer(node.clone(), reply.stage, answer, now.steady) {
             Noted::Nothing => {}
             Noted::Progress => {
                 (active.events)(CallEvent::Progress { node: node.clone(), stage: reply.stage });
             }
             Noted::Final(outcome) => (active.events)(CallEvent::Answered { node: node.clone(), outcome }),
         }
-        self.finish_if_complete(reply.call);
+        self.finish_if_complete(reply.call, now);
     }
 
-    fn tick(&mut self) {
-        let now = Instant::now();
+    /// Does what is due.
+    pub fn tick(&mut self, now: Moment) {
         let patience = self.patience();
         let (over, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|waiting| now >= waiting.since + patience);
+            .partition(|waiting| now.steady >= waiting.since + patience);
         self.waiting = waiting;
         for overdue in over {
-            self.give_up_waiting(overdue.command);
+            self.give_up_waiting(overdue.command, now);
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for call in calls {
             let Some(active) = self.calls.get_mut(&call) else { continue };
-            if now < active.collector.next_tick() {
+            if now.steady < active.collector.next_tick() {
                 continue;
             }
-            let due = active.collector.tick(now);
+            let due = active.collector.tick(now.steady);
             for node in due.silenced {
                 (active.events)(CallEvent::Answered { node, outcome: Outcome::Silent });
             }
             if !due.resend.is_empty() {
                 let to = Addressees::Nodes { nodes: due.resend, query: active.query.clone() };
-                if let Ok(messages) = self.composer.messages(Errand::Resend, call, &active.request, &to) {
+                let messages = self.composer.messages(Errand::Resend, call, &active.request, &to, now.wall);
+                if let Ok(messages) = messages {
                     self.outbox.extend(messages);
                 }
             }
-            self.finish_if_complete(call);
+            self.finish_if_complete(call, now);
         }
     }
 
-    fn give_up_waiting(&mut self, command: Command) {
+    fn give_up_waiting(&mut self, command: Command, now: Moment) {
         if self.lanes_are_up {
             // The roster did not settle in the time that the broker itself allows: go on with what it knows.
-            self.start(command);
+            self.start(command, now);
             return;
         }
         let error = || CallError::Disconnected(self.lanes_lost.clone());
@@ -379,17 +374,18 @@ impl Engine {
         }
     }
 
-    fn cancel(&mut self, call: CallId) {
+    fn cancel(&mut self, call: CallId, now: Moment) {
         if let Some(active) = self.calls.remove(&call) {
             let nodes = active.collector.awaited();
             // A write that began should end as it will; what only reads need not go on.
             if !active.request.write && !nodes.is_empty() {
                 let to = Addressees::Nodes { nodes, query: None };
-                if let Ok(messages) = self.composer.messages(Errand::Cancel, call, &active.request, &to) {
+                let messages = self.composer.messages(Errand::Cancel, call, &active.request, &to, now.wall);
+                if let Ok(messages) = messages {
                     self.outbox.extend(messages);
                 }
             }
-            let mut report = active.collector.finish("interrupted before it answered", Instant::now());
+            let mut report = active.collector.finish("interrupted before it answered", now.steady);
             report.interrupted = true;
             (report.away, report.foreign) = (active.away, active.foreign);
             let _ = active.reply.send(Ok(report));
@@ -411,12 +407,12 @@ impl Engine {
         }
     }
 
-    fn finish_if_complete(&mut self, call: CallId) {
+    fn finish_if_complete(&mut self, call: CallId, now: Moment) {
         if self.calls.get(&call).is_none_or(|active| active.collector.outstanding() > 0) {
             return;
         }
         if let Some(active) = self.calls.remove(&call) {
-            let mut report = active.collector.finish("", Instant::now());
+            let mut report = active.collector.finish("", now.steady);
             (report.away, report.foreign) = (active.away, active.foreign);
             let _ = active.reply.send(Ok(report));
         }
@@ -425,11 +421,4 @@ impl Engine {
 
 fn of(standings: &[(NodeName, Standing)], which: Standing) -> Vec<NodeName> {
     standings.iter().filter(|(_, standing)| *standing == which).map(|(node, _)| node.clone()).collect()
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -15,7 +15,7 @@ use super::types::ConnectError;
 const QUEUE: usize = 256;
 
 /// What the feed says.
-pub(super) enum FeedEvent {
+pub enum FeedEvent {
     /// The whole roster: what was known before is void.
     Roster(Roster),
     /// One change.

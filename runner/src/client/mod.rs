@@ -2,11 +2,21 @@
 
 mod collector;
 mod compose;
+mod drive;
 mod engine;
 mod feed;
+mod moment;
 mod roster;
 mod session;
 mod types;
+
+/// The session's decisions without sockets, clock or task, for games of the whole fleet in memory.
+pub mod pure {
+    pub use super::compose::Composer;
+    pub use super::engine::{Command, Engine};
+    pub use super::feed::FeedEvent;
+    pub use super::moment::Moment;
+}
 
 pub use session::Session;
 pub use types::{

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::compose::Composer;
+use super::drive::drive;
 use super::engine::{Command, Engine};
 use super::feed;
 use super::types::{
@@ -44,9 +45,10 @@ impl Session {
         let (commands, received) = mpsc::channel(QUEUE);
         let roster = feed.roster.clone();
         let (feed_task, feed_events) = feed::follow(config.dialer, feed);
-        let engine = Engine::new(composer, config.discovery_timeout, roster, link.sender());
+        let engine = Engine::new(composer, config.discovery_timeout, roster);
+        let outgoing = link.sender();
         let task = task::spawn(async move {
-            engine.run(received, link_events, feed_events).await;
+            drive(engine, outgoing, received, link_events, feed_events).await;
             drop(feed_task);
             link.close().await;
         });
