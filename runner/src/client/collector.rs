@@ -197,7 +197,10 @@ impl Collector {
                 self.outstanding -= usize::from(was_open);
                 Noted::Final(outcome)
             }
-            (Stage::Accepted | Stage::Output, _, State::Waiting | State::Unanswered) => {
+            // Also from a node given up on: that it began must not get lost, and so its end is waited for again.
+            (Stage::Accepted | Stage::Output, _, state)
+                if state.takes_an_answer() && !matches!(state, State::Accepted) =>
+            {
                 self.outstanding += usize::from(!slot.is_open());
                 slot.state = State::Accepted;
                 slot.deadline = now + self.timeout + ANSWER_GRACE;
@@ -359,6 +362,21 @@ mod tests {
     fn outcome(report: &CallReport, name: &str) -> (Outcome, bool) {
         let result = report.results.iter().find(|result| result.node.as_str() == name).unwrap();
         (result.outcome, result.began)
+    }
+
+    #[test]
+    fn a_node_given_up_on_that_began_after_all_is_waited_for() {
+        let now = Instant::now();
+        let nodes = [("a", Standing::Absent), ("b", Standing::Here)];
+        let mut call = Collector::new(plan(false, &nodes), now);
+        assert_eq!(call.tick(now + seconds(2)).silenced, [node("a")]);
+        assert_eq!(call.answer(node("a"), Stage::Accepted, None, now + seconds(3)), Noted::Progress);
+        assert_eq!(call.outstanding(), 2);
+        assert_eq!(call.answer(node("b"), Stage::Done, ok(), now + seconds(4)), Noted::Final(Outcome::Ok));
+        assert_eq!(call.tick(now + seconds(18)).silenced, [node("a")], "its limit and grace since it began");
+        assert_eq!(call.outstanding(), 0);
+        let report = call.finish("", now + seconds(18));
+        assert_eq!(outcome(&report, "a"), (Outcome::Silent, true));
     }
 
     #[test]

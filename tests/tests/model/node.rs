@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 /// An action that takes longer is answered with `accepted` first.
 const MOMENT: u64 = 200;
 /// Actions that run or wait at once: few, so that games meet a node that is full.
-const ROOM: usize = 4;
+const ROOM: usize = 2;
 
 /// What a node wants to be told later, in this life of its.
 #[derive(Debug, Clone, Copy)]

@@ -153,14 +153,14 @@ impl World {
 
     /// With a fair network every call ends with the nodes' own answers.
     pub(crate) fn call_everybody_once_more(&mut self) {
-        let before = self.operator.calls.len();
         for (whom, write) in [(Whom::Named(u8::MAX), true), (Whom::Matching, false), (Whom::All, false)] {
             let fleet = self.nodes.len();
             self.operator.call(whom, fleet, write, self.now, &mut self.chance);
+            self.settle();
+            self.run_for(12_000);
         }
-        self.settle();
-        self.run_for(12_000);
-        for made in &self.operator.calls[before..] {
+        let last = self.operator.calls.len() - 3;
+        for made in &self.operator.calls[last..] {
             verdict::answered_by_all(made, self.nodes.len());
         }
     }
