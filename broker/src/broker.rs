@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orch_link::socket_dir::SocketDir;
 use orch_link::task::{self, Task};
-use orch_link::tls::{Acceptor, Credentials, CredentialsError};
+use orch_link::tls::{Credentials, CredentialsError};
 use orch_wire::ids::{BrokerName, Party};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::{Admission, Entrance};
 use crate::connections::Connections;
 use crate::control::Sources;
 use crate::gate::Gate;
-use crate::identity::{Collectives, Roles};
 use crate::keeper::{self, KeeperHandle};
 use crate::lanes::{Forwarded, Lanes, RunningLane};
 use crate::ledger::Ledger;
@@ -42,16 +42,12 @@ const FORCE: Duration = Duration::from_secs(2);
 pub struct BrokerConfig {
     /// The broker's certificate and key, and the fleet's CA.
     pub credentials: Credentials,
-    /// Revocation list in PEM.
-    pub crl: Option<Vec<u8>>,
+    /// Who is let in.
+    pub admission: Admission,
     /// Folder of the roster; made where it is missing.
     pub state_dir: PathBuf,
     /// Folder below which the sockets' folder is made.
     pub run_dir: PathBuf,
-    /// Parties of certificates that have no URI of ours.
-    pub roles: Roles,
-    /// Which nodes may listen to which collectives.
-    pub collectives: Collectives,
     /// Connections of known parties at once.
     pub connections: usize,
     /// Handshakes at once.
@@ -63,11 +59,9 @@ impl BrokerConfig {
     pub fn new(credentials: Credentials, state_dir: PathBuf, run_dir: PathBuf) -> Self {
         Self {
             credentials,
-            crl: None,
+            admission: Admission::default(),
             state_dir,
             run_dir,
-            roles: Roles::default(),
-            collectives: Collectives::default(),
             connections: CONNECTIONS,
             handshakes: HANDSHAKES,
         }
@@ -117,7 +111,7 @@ impl Broker {
             other => return Err(StartError::NotABroker(other.clone())),
         };
         let local_addr = listener.local_addr().map_err(StartError::Listener)?;
-        let acceptor = Acceptor::new(&config.credentials, config.crl.as_deref())?;
+        let entrance = Entrance::new(&config.credentials, config.admission)?;
         let store = RosterStore::open(&config.state_dir).map_err(|error| match error {
             StoreError::InUse => StartError::StateInUse(config.state_dir.clone()),
             StoreError::Io(source) => StartError::State { path: config.state_dir.clone(), source },
@@ -129,9 +123,8 @@ impl Broker {
 
         let stop = CancellationToken::new();
         let gate = Arc::new(Gate {
-            acceptor,
-            roles: config.roles,
-            collectives: Arc::new(config.collectives),
+            credentials: config.credentials,
+            entrance: Mutex::new(Arc::new(entrance)),
             sockets: lanes.sockets,
             sources: Sources {
                 name: name.clone(),
@@ -145,9 +138,10 @@ impl Broker {
             stop: stop.clone(),
         });
         let closing = CancellationToken::new();
-        let accepting = task::spawn(gate.run(listener, closing.clone()));
+        let accepting = task::spawn(Arc::clone(&gate).run(listener, closing.clone()));
         Ok(RunningBroker {
             name,
+            gate,
             local_addr,
             closing,
             stop,
@@ -165,6 +159,7 @@ impl Broker {
 /// A broker at work. Dropping it cuts everything, as a crash would; [`RunningBroker::shutdown`] ends it in order.
 pub struct RunningBroker {
     name: BrokerName,
+    gate: Arc<Gate>,
     local_addr: SocketAddr,
     closing: CancellationToken,
     stop: CancellationToken,
@@ -186,6 +181,12 @@ impl RunningBroker {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Lets in by another rule from now on, and closes the connections that would not be let in by it, or not as
+    /// what they are: how many. After an error everything is as it was.
+    pub fn readmit(&self, admission: Admission) -> Result<usize, CredentialsError> {
+        self.gate.readmit(admission)
     }
 
     /// Waits until a part of the broker has ended that never should: which one.

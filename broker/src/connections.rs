@@ -12,6 +12,7 @@ use orch_wire::limits::HEARTBEAT;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Papers;
 use crate::roster::{ConnId, Lane};
 
 /// A node probes its lanes every [`HEARTBEAT`]; after three that did not come, its connection is dead.
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) party: Party,
     pub(crate) channel: Channel,
     pub(crate) from: SocketAddr,
+    /// By what its party is known.
+    pub(crate) papers: Papers,
     opened: Instant,
     /// Seconds after `opened` at which the peer was heard last.
     heard: AtomicU32,
@@ -49,7 +52,7 @@ impl Connection {
     }
 
     /// Ends the connection; the word is what it is counted by.
-    fn close(&self, why: &'static str) {
+    pub(crate) fn close(&self, why: &'static str) {
         let _ = self.why.set(why);
         self.stop.cancel();
     }
@@ -72,6 +75,17 @@ impl Connection {
             _ => None,
         }
     }
+}
+
+/// Who wants to be listed.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) party: Party,
+    pub(crate) channel: Channel,
+    pub(crate) from: SocketAddr,
+    pub(crate) papers: Papers,
+    /// Cancelled when the connection must end.
+    pub(crate) stop: CancellationToken,
 }
 
 /// The name is held by another connection that is alive.
@@ -136,24 +150,8 @@ impl Connections {
 
     /// Lists a connection. A node's name on a lane is held by one connection: a second one waits a moment for the
     /// first to end, takes the place of one that fell silent, and is refused otherwise.
-    pub(crate) async fn open(
-        self: &Arc<Self>,
-        party: Party,
-        channel: Channel,
-        from: SocketAddr,
-        stop: CancellationToken,
-    ) -> Result<Listed, Claimed> {
-        let connection = Arc::new(Connection {
-            id: ConnId(self.next.fetch_add(1, Ordering::Relaxed)),
-            party,
-            channel,
-            from,
-            opened: Instant::now(),
-            heard: AtomicU32::new(0),
-            why: OnceLock::new(),
-            stop,
-            ended: CancellationToken::new(),
-        });
+    pub(crate) async fn open(self: &Arc<Self>, newcomer: Newcomer) -> Result<Listed, Claimed> {
+        let connection = Arc::new(self.connection(newcomer, Instant::now()));
         let deadline = tokio::time::Instant::now() + self.handover;
         while let Err((node, holder)) = self.try_list(&connection) {
             if timeout_at(deadline, holder.ended.cancelled()).await.is_err() {
@@ -161,6 +159,22 @@ impl Connections {
             }
         }
         Ok(Listed { list: Arc::clone(self), connection })
+    }
+
+    fn connection(&self, newcomer: Newcomer, opened: Instant) -> Connection {
+        let Newcomer { party, channel, from, papers, stop } = newcomer;
+        Connection {
+            id: ConnId(self.next.fetch_add(1, Ordering::Relaxed)),
+            party,
+            channel,
+            from,
+            papers,
+            opened,
+            heard: AtomicU32::new(0),
+            why: OnceLock::new(),
+            stop,
+            ended: CancellationToken::new(),
+        }
     }
 
     fn try_list(&self, connection: &Arc<Connection>) -> Result<(), (NodeName, Arc<Connection>)> {
@@ -191,6 +205,14 @@ impl Connections {
                 }
             }
         }
+    }
+
+    /// Closes those to which there is an objection, which is what they are counted by; how many.
+    pub(crate) fn judge(&self, objection: impl Fn(&Connection) -> Option<&'static str>) -> usize {
+        let open = self.lock();
+        let objected =
+            open.by_id.values().filter_map(|connection| Some((connection, objection(connection)?)));
+        objected.map(|(connection, why)| connection.close(why)).count()
     }
 
     /// How many are open.
@@ -227,8 +249,13 @@ mod tests {
         ([127, 0, 0, 1], 1).into()
     }
 
+    fn newcomer(party: Party, channel: Channel) -> Newcomer {
+        let stop = CancellationToken::new();
+        Newcomer { party, channel, from: address(), papers: Papers::default(), stop }
+    }
+
     async fn open(list: &Arc<Connections>, name: &str, channel: Channel) -> Result<Listed, Claimed> {
-        list.open(node(name), channel, address(), CancellationToken::new()).await
+        list.open(newcomer(node(name), channel)).await
     }
 
     #[tokio::test]
@@ -263,17 +290,8 @@ mod tests {
 
     /// A connection that was opened a while ago and from which nothing came since.
     fn silent_for(list: &Arc<Connections>, channel: Channel, span: Duration) -> Listed {
-        let connection = Arc::new(Connection {
-            id: ConnId(list.next.fetch_add(1, Ordering::Relaxed)),
-            party: node("web1"),
-            channel,
-            from: address(),
-            opened: Instant::now().checked_sub(span).unwrap(),
-            heard: AtomicU32::new(0),
-            why: OnceLock::new(),
-            stop: CancellationToken::new(),
-            ended: CancellationToken::new(),
-        });
+        let opened = Instant::now().checked_sub(span).unwrap();
+        let connection = Arc::new(list.connection(newcomer(node("web1"), channel), opened));
         list.try_list(&connection).ok().unwrap();
         Listed { list: Arc::clone(list), connection }
     }
@@ -317,7 +335,7 @@ mod tests {
     async fn operators_may_come_as_often_as_they_like() {
         let list = Arc::new(Connections::default());
         let operator = || "orch://operator/alice".parse().unwrap();
-        let open = || list.open(operator(), Channel::Call, address(), CancellationToken::new());
+        let open = || list.open(newcomer(operator(), Channel::Call));
         let both = (open().await.ok().unwrap(), open().await.ok().unwrap());
         assert_eq!(list.operators(), ["alice"]);
         drop(both);

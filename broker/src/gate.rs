@@ -3,14 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use orch_link::backoff::Backoff;
 use orch_link::dial::settle;
 use orch_link::entropy;
 use orch_link::relay::{Overflow, RelayEnd, RelaySettings, relay};
-use orch_link::tls::{Acceptor, Admitted, Channel, ServerStream};
+use orch_link::tls::{Admitted, Channel, Credentials, CredentialsError, ServerStream};
 use orch_link::zmtp::Traffic;
 use orch_wire::control::Closing;
 use orch_wire::ids::Party;
@@ -20,9 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::connections::{Claimed, Listed};
+use crate::admission::{Admission, Entrance, Papers};
+use crate::connections::{Claimed, Listed, Newcomer};
 use crate::control::{self, Sources};
-use crate::identity::{Collectives, Roles};
 use crate::keeper::Event;
 use crate::lanes::LaneSockets;
 use crate::rules::{Inspector, Rules};
@@ -35,9 +35,8 @@ const JOIN_EVERY: Duration = Duration::from_millis(10);
 
 /// What every connection needs.
 pub(crate) struct Gate {
-    pub(crate) acceptor: Acceptor,
-    pub(crate) roles: Roles,
-    pub(crate) collectives: Arc<Collectives>,
+    pub(crate) credentials: Credentials,
+    pub(crate) entrance: Mutex<Arc<Entrance>>,
     pub(crate) sockets: LaneSockets,
     pub(crate) sources: Sources,
     /// Room for connections of known parties.
@@ -57,6 +56,25 @@ struct Ending {
 }
 
 impl Gate {
+    /// Who is let in now, and by whom they are asked.
+    fn entrance(&self) -> Arc<Entrance> {
+        Arc::clone(&self.entrance.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// See [`crate::RunningBroker::readmit`].
+    pub(crate) fn readmit(&self, admission: Admission) -> Result<usize, CredentialsError> {
+        let now = Arc::new(Entrance::new(&self.credentials, admission)?);
+        let before = {
+            let mut entrance = self.entrance.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *entrance, Arc::clone(&now))
+        };
+        // Who is listed from here on finds the new one; see `admitted`.
+        Ok(self
+            .sources
+            .connections
+            .judge(|connection| now.admission.objection(connection, &before.admission)))
+    }
+
     /// Accepts until `closing` is cancelled; the connections that are open then.
     pub(crate) async fn run(
         self: Arc<Self>,
@@ -100,28 +118,20 @@ impl Gate {
 
     async fn serve(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, handshake: OwnedSemaphorePermit) {
         let mut ending = Ending { from, opened: Instant::now(), party: None, channel: None };
-        let admitted = Box::pin(self.admit(tcp)).await;
+        let entrance = self.entrance();
+        let admitted = Box::pin(admit(&entrance, tcp)).await;
         drop(handshake);
         let end = match admitted {
-            Ok(admitted) => self.admitted(admitted, &mut ending).await,
+            Ok(admitted) => self.admitted(admitted, entrance, &mut ending).await,
             Err(end) => end,
         };
         self.record(ending, end);
     }
 
-    async fn admit(&self, tcp: TcpStream) -> Result<Admitted, RelayEnd> {
-        settle(&tcp).map_err(|e| end("io", e.to_string()))?;
-        match timeout(HANDSHAKE, self.acceptor.accept(tcp)).await {
-            Ok(Ok(admitted)) => Ok(admitted),
-            Ok(Err(error)) => Err(end(error.reason(), error.to_string())),
-            Err(_) => Err(end("handshake_timeout", "")),
-        }
-    }
-
-    async fn admitted(&self, admitted: Admitted, ending: &mut Ending) -> RelayEnd {
-        let Admitted { stream, channel, certificate, names } = admitted;
+    async fn admitted(&self, admitted: Admitted, entrance: Arc<Entrance>, ending: &mut Ending) -> RelayEnd {
+        let Admitted { stream, channel, certificate, shown, names } = admitted;
         ending.channel = Some(channel);
-        let party = match self.roles.party(&names.uris, names.common_name.as_deref()) {
+        let party = match entrance.admission.party(&names) {
             Ok(party) => party,
             Err(reason) => return end(reason, names.common_name.unwrap_or_default()),
         };
@@ -135,7 +145,7 @@ impl Gate {
                 Some(Plan::listen(Rules::operator_reply(&certificate), &self.sockets.reply_out))
             }
             (Party::Node(name), Channel::Call) => {
-                let rules = Rules::node_call(name.clone(), Arc::clone(&self.collectives));
+                let rules = Rules::node_call(name.clone(), Arc::clone(&entrance.admission.collectives));
                 Some(Plan::listen(rules, &self.sockets.call_out))
             }
             (Party::Node(name), Channel::Reply) => {
@@ -147,14 +157,25 @@ impl Gate {
         let Ok(_room) = Arc::clone(&self.room).try_acquire_owned() else {
             return end("too_many_connections", "limits.connections is reached");
         };
-        let stop = self.stop.child_token();
-        let listed = match self.sources.connections.open(party, channel, ending.from, stop).await {
+        let newcomer = Newcomer {
+            party,
+            channel,
+            from: ending.from,
+            papers: Papers::new(shown, names),
+            stop: self.stop.child_token(),
+        };
+        let listed = match self.sources.connections.open(newcomer).await {
             Ok(listed) => listed,
             Err(Claimed { node, holder }) => {
                 self.sources.ledger.claimed(entropy::now(), node, ending.from.to_string());
                 return end("claimed", format!("a connection from {holder} has this name"));
             }
         };
+        // A change that came before it was listed has not looked at it.
+        if let Some(why) = self.entrance().admission.objection(listed.connection(), &entrance.admission) {
+            return end(why, "");
+        }
+        drop(entrance);
         tracing::debug!(party = %listed.connection().party, %channel, from = %ending.from, "connected");
         let result = match plan {
             None => end(control::serve(stream, &self.sources, listed.connection().stop()).await, ""),
@@ -231,6 +252,15 @@ impl<'a> Plan<'a> {
 
 fn end(reason: &'static str, detail: impl Into<String>) -> RelayEnd {
     RelayEnd { reason, detail: detail.into() }
+}
+
+async fn admit(entrance: &Entrance, tcp: TcpStream) -> Result<Admitted, RelayEnd> {
+    settle(&tcp).map_err(|e| end("io", e.to_string()))?;
+    match timeout(HANDSHAKE, entrance.acceptor.accept(tcp)).await {
+        Ok(Ok(admitted)) => Ok(admitted),
+        Ok(Err(error)) => Err(end(error.reason(), error.to_string())),
+        Err(_) => Err(end("handshake_timeout", "")),
+    }
 }
 
 async fn join_lane(socket: &Path) -> io::Result<UnixStream> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use orch_wire::ids::{CollectiveName, NodeName, Party};
 
 /// Parties of certificates that carry no `orch://` URI, such as those of another authority.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles(HashMap<String, Party>);
 
 impl Roles {
@@ -16,6 +16,11 @@ impl Roles {
         }
         self.0.insert(name.to_owned(), party);
         Ok(())
+    }
+
+    /// Whether one of a certificate's URIs is of ours, so that no mapping is asked.
+    pub(crate) fn are_ours(uris: &[String]) -> bool {
+        uris.iter().any(|uri| uri.starts_with("orch://"))
     }
 
     /// The party of a certificate, or the stable word for why there is none.
@@ -39,7 +44,7 @@ impl Roles {
 }
 
 /// Which nodes may listen to which collectives, as pairs of patterns.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collectives(Vec<(String, String)>);
 
 impl Default for Collectives {
@@ -60,12 +65,15 @@ impl Collectives {
         self.0.push((nodes.to_owned(), collectives.to_owned()));
     }
 
+    /// The patterns of collectives that a node may listen to, in the order in which they stand.
+    pub(crate) fn of(&self, node: &NodeName) -> impl Iterator<Item = &str> {
+        let node = node.as_str().as_bytes();
+        self.0.iter().filter(move |(nodes, _)| matches(nodes.as_bytes(), node)).map(|(_, own)| own.as_str())
+    }
+
     /// Whether a node may listen to a collective.
     pub fn allows(&self, node: &NodeName, collective: &CollectiveName) -> bool {
-        self.0.iter().any(|(nodes, collectives)| {
-            matches(nodes.as_bytes(), node.as_str().as_bytes())
-                && matches(collectives.as_bytes(), collective.as_str().as_bytes())
-        })
+        self.of(node).any(|pattern| matches(pattern.as_bytes(), collective.as_str().as_bytes()))
     }
 }
 

@@ -6,13 +6,15 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`config`], `identity` | `broker.toml`; who a certificate is, which collectives a node may hear |
+//! | [`config`], [`reload`] | `broker.toml`; what of it a running broker takes over when it has changed |
+//! | `identity`, `admission` | who a certificate is, which collectives a node may hear; who is let in, and may stay |
 //! | `gate`, `connections`, `rules` | lets connections in, keeps the list of them, holds each to its rules |
 //! | `lanes` | the device: forwards calls and replies, answers probes and cards |
 //! | `roster`, `roster_store`, `keeper` | who is there: the state machine, its file, the task that owns both |
 //! | `control`, `ledger` | what the broker itself says; what it has counted |
 //! | `broker` | starts and stops all of it |
 
+mod admission;
 mod broker;
 pub mod config;
 mod connections;
@@ -22,6 +24,7 @@ mod identity;
 mod keeper;
 mod lanes;
 mod ledger;
+pub mod reload;
 mod roster;
 mod roster_store;
 mod rules;
@@ -33,5 +36,6 @@ pub mod pure {
     pub use crate::rules::{Noted, Rules};
 }
 
+pub use admission::Admission;
 pub use broker::{Broker, BrokerConfig, CONNECTIONS, HANDSHAKES, RunningBroker, StartError};
 pub use identity::{Collectives, Roles};

@@ -8,9 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use orch_broker::config::{self, Config};
-use orch_broker::{Broker, BrokerConfig, StartError};
-use orch_link::tls::{CredentialFiles, Credentials};
-use orch_wire::ids::Party;
+use orch_broker::reload::{Differences, Settings, chain};
+use orch_broker::{Broker, RunningBroker, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,19 +86,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let config = Config::load(&args.config).map_err(|e| Failure::Configuration(chain(&e)))?;
-    let filter = args.log.as_deref().unwrap_or(&config.log.value);
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|e| Failure::Configuration(config.log.invalid(format!("log filter: {e}")).to_string()))?;
-    let settings = resolve(&config).map_err(Failure::Configuration)?;
+    let settings = Settings::load(&args.config).map_err(Failure::Configuration)?;
+    let filter = log_filter(args, &settings.config).map_err(Failure::Configuration)?;
     if args.check {
         return Ok(());
     }
-    tracing_subscriber::fmt()
+    let logging = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .init();
+        .with_filter_reloading();
+    let handle = logging.reload_handle();
+    logging.init();
+    // It fails only where the subscriber is gone, which lives as long as the process.
+    let log_by: LogBy = Box::new(move |filter| drop(handle.reload(filter)));
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     // What a message costs most is waking another thread for it, so on a small machine one thread does all.
     let mut threads = match processors {
@@ -108,50 +108,31 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let runtime =
         threads.enable_all().build().map_err(|e| Failure::Broken(format!("cannot start threads: {e}")))?;
-    runtime.block_on(serve(args, &config, settings))
+    runtime.block_on(serve(args, settings, &log_by))
 }
 
-/// Reads the files that the configuration names.
-fn resolve(config: &Config) -> Result<BrokerConfig, String> {
-    let files = CredentialFiles {
-        ca: config.ca.value.clone(),
-        cert: config.cert.value.clone(),
-        key: config.key.value.clone(),
-    };
-    let credentials = Credentials::load(&files).map_err(|e| chain(&e))?;
-    if !matches!(credentials.party(), Party::Broker(_)) {
-        return Err(StartError::NotABroker(credentials.party().clone()).to_string());
-    }
-    let crl = match &config.crl {
-        None => None,
-        Some(path) => {
-            let read = std::fs::read(&path.value);
-            Some(read.map_err(|e| path.invalid(format!("{}: {e}", path.value.display())).to_string())?)
-        }
-    };
-    orch_link::tls::Acceptor::new(&credentials, crl.as_deref()).map_err(|e| chain(&e))?;
-    Ok(BrokerConfig {
-        crl,
-        roles: config.roles.clone(),
-        collectives: config.collectives.clone(),
-        connections: config.connections.value,
-        handshakes: config.handshakes.value,
-        ..BrokerConfig::new(credentials, config.state.value.clone(), config.run.value.clone())
-    })
+/// Changes what is logged.
+type LogBy = Box<dyn Fn(EnvFilter)>;
+
+/// What to log: the flag goes before the file.
+fn log_filter(args: &Args, config: &Config) -> Result<EnvFilter, String> {
+    let filter = args.log.as_deref().unwrap_or(&config.log.value);
+    EnvFilter::try_new(filter).map_err(|e| config.log.invalid(format!("log filter: {e}")).to_string())
 }
 
-async fn serve(args: &Args, config: &Config, mut settings: BrokerConfig) -> Result<(), Failure> {
-    settings.connections = within_descriptors(settings.connections, settings.handshakes);
+async fn serve(args: &Args, mut settings: Settings, log_by: &LogBy) -> Result<(), Failure> {
+    let mut config = settings.broker();
+    config.connections = within_descriptors(config.connections, config.handshakes);
     let broken = |what: &str, e: std::io::Error| Failure::Broken(format!("{what}: {e}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| broken("cannot wait for SIGTERM", e))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| broken("cannot wait for SIGINT", e))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|e| broken("cannot wait for SIGHUP", e))?;
 
-    let listen = &config.listen;
+    let listen = &settings.config.listen;
     let listener = TcpListener::bind(&listen.value).await.map_err(|e| {
         Failure::Listen(format!("cannot listen on {}: {e} (configured at {})", listen.value, listen.origin))
     })?;
-    let mut broker = Broker::start(settings, listener).await.map_err(|error| match error {
+    let mut broker = Broker::start(config, listener).await.map_err(|error| match error {
         StartError::Listener(_) | StartError::Lanes(_) => Failure::Listen(chain(&error)),
         _ => Failure::Configuration(chain(&error)),
     })?;
@@ -166,13 +147,39 @@ async fn serve(args: &Args, config: &Config, mut settings: BrokerConfig) -> Resu
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::warn!("a changed configuration needs a restart"),
+            _ = hangup.recv() => settings = reload(args, settings, &broker, log_by),
             part = broker.wait() => return Err(Failure::Broken(format!("{part} ended unexpectedly"))),
         }
     }
     tracing::info!("stopping");
     broker.shutdown().await;
     Ok(())
+}
+
+/// Takes over what has changed in the configuration and in what it names, or, where something is wrong with it,
+/// nothing of it; the settings from then on.
+fn reload(args: &Args, before: Settings, broker: &RunningBroker, log_by: &LogBy) -> Settings {
+    let read = Settings::load(&args.config).and_then(|now| Ok((log_filter(args, &now.config)?, now)));
+    let applied = read.and_then(|(filter, now)| {
+        let Differences { applied, restart } = before.differences(&now);
+        let closed = broker.readmit(now.admission.clone()).map_err(|e| chain(&e))?;
+        log_by(filter);
+        Ok((now, applied, restart, closed))
+    });
+    match applied {
+        Ok((now, applied, restart, closed)) => {
+            let applied = if applied.is_empty() { "nothing".to_owned() } else { applied.join(", ") };
+            tracing::info!(closed, "read the configuration again; changed: {applied}");
+            if !restart.is_empty() {
+                tracing::warn!("changed too, and not in force before a restart: {}", restart.join(", "));
+            }
+            before.taking_over(now)
+        }
+        Err(error) => {
+            tracing::error!("the configuration cannot be used, and nothing has changed: {error}");
+            before
+        }
+    }
 }
 
 /// Written beside and renamed, so that a script that waits for the file never reads half an address.
@@ -199,16 +206,4 @@ fn within_descriptors(connections: usize, handshakes: usize) -> usize {
         );
     }
     connections.min(room.max(1))
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -6,7 +6,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`tls`] | credentials and the handshake of both ends |
+//! | [`tls`], [`revocation`] | credentials and the handshake of both ends; who may take part no more |
 //! | [`zmtp`], [`relay`] | frame checks, and the copying between TLS and the local sockets under them |
 //! | [`dial`], [`lanes`], [`mod@keep_open`] | a client's connections: made, proven, kept |
 //! | [`control`] | frames of the control channel |
@@ -19,6 +19,7 @@ pub mod entropy;
 pub mod keep_open;
 pub mod lanes;
 pub mod relay;
+pub mod revocation;
 pub mod socket_dir;
 pub mod task;
 pub mod tls;

@@ -14,12 +14,14 @@ use orch_wire::ids::{NameError, Party};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::revocation::{CertificateId, Revocations};
 
 /// The broker's end of a connection.
 pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -95,6 +97,14 @@ pub enum CredentialsError {
         /// What is wrong.
         detail: String,
     },
+    /// A file of revocation lists that cannot be used.
+    #[error("{path}: {error}", path = .path.display())]
+    Revocations {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<CredentialsError>,
+    },
     /// The certificate does not say who it is for.
     #[error("the certificate names no party of orch: it needs one URI SAN like `orch://node/web1`")]
     Nameless,
@@ -111,6 +121,7 @@ pub enum CredentialsError {
 pub struct Credentials(Arc<Inner>);
 
 struct Inner {
+    authorities: Vec<CertificateDer<'static>>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: Arc<RootCertStore>,
@@ -135,10 +146,11 @@ impl Credentials {
         let chain = certificates("certificate", cert)?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .map_err(|e| CredentialsError::Pem { what: "key", detail: e.to_string() })?;
+        let authorities = certificates("CA", ca)?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates("CA", ca)? {
+        for certificate in &authorities {
             roots
-                .add(certificate)
+                .add(certificate.clone())
                 .map_err(|e| CredentialsError::Pem { what: "CA", detail: e.to_string() })?;
         }
         let own = chain.first().ok_or(CredentialsError::Nameless)?;
@@ -146,7 +158,7 @@ impl Credentials {
             .ok_or(CredentialsError::Pem { what: "certificate", detail: "not X.509".to_owned() })?;
         let [uri] = names.uris.as_slice() else { return Err(CredentialsError::Nameless) };
         let party = uri.parse()?;
-        Ok(Self(Arc::new(Inner { chain, key, roots: Arc::new(roots), party })))
+        Ok(Self(Arc::new(Inner { authorities, chain, key, roots: Arc::new(roots), party })))
     }
 
     /// Who the certificate is for.
@@ -157,6 +169,21 @@ impl Credentials {
     /// Own certificate as DER.
     pub fn certificate(&self) -> &[u8] {
         self.0.chain.first().map(AsRef::as_ref).unwrap_or_default()
+    }
+
+    /// The certificates of the fleet's authorities.
+    pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.0.authorities
+    }
+
+    /// Whether these are the same authorities.
+    pub fn same_authorities(&self, other: &Self) -> bool {
+        self.0.authorities == other.0.authorities
+    }
+
+    /// Whether these are the same certificate and key.
+    pub fn same_certificate(&self, other: &Self) -> bool {
+        self.0.chain == other.0.chain && self.0.key.secret_der() == other.0.key.secret_der()
     }
 
     fn client_config(&self, channel: Channel) -> Result<ClientConfig, CredentialsError> {
@@ -171,13 +198,10 @@ impl Credentials {
         Ok(config)
     }
 
-    fn server_config(&self, crl: Option<&[u8]>) -> Result<ServerConfig, CredentialsError> {
+    fn server_config(&self, revocations: Option<&Revocations>) -> Result<ServerConfig, CredentialsError> {
         let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.0.roots), provider());
-        if let Some(pem) = crl {
-            let lists = CertificateRevocationListDer::pem_slice_iter(pem)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| CredentialsError::Pem { what: "revocation list", detail: e.to_string() })?;
-            verifier = verifier.with_crls(lists);
+        if let Some(revocations) = revocations {
+            verifier = verifier.with_crls(revocations.lists());
         }
         let verifier = verifier.build().map_err(|e| CredentialsError::Unusable(e.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -202,7 +226,10 @@ fn unusable(error: rustls::Error) -> CredentialsError {
     CredentialsError::Unusable(error.to_string())
 }
 
-fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
+pub(crate) fn certificates(
+    what: &'static str,
+    pem: &str,
+) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
     let list = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| CredentialsError::Pem { what, detail: e.to_string() })?;
@@ -270,6 +297,8 @@ pub struct Admitted {
     pub channel: Channel,
     /// The peer's certificate as DER.
     pub certificate: Vec<u8>,
+    /// The certificates that the peer showed, its own first.
+    pub shown: Box<[CertificateId]>,
     /// The peer's names.
     pub names: CertificateNames,
 }
@@ -286,6 +315,9 @@ pub enum AcceptError {
     /// The client showed no certificate, or none that can be read.
     #[error("no readable client certificate")]
     NoCertificate,
+    /// The client's certificate is on the revocation list.
+    #[error("the client's certificate is revoked")]
+    Revoked,
     /// The TLS handshake failed.
     #[error("TLS: {0}")]
     Tls(String),
@@ -301,6 +333,7 @@ impl AcceptError {
             AcceptError::NoAlpn => "no_alpn",
             AcceptError::UnknownAlpn => "unknown_alpn",
             AcceptError::NoCertificate => "no_certificate",
+            AcceptError::Revoked => "revoked",
             AcceptError::Tls(_) => "tls",
             AcceptError::Io(_) => "io",
         }
@@ -312,6 +345,9 @@ impl From<io::Error> for AcceptError {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::NoCertificatesPresented) => AcceptError::NoCertificate,
             Some(rustls::Error::NoApplicationProtocol) => AcceptError::UnknownAlpn,
+            Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Revoked)) => {
+                AcceptError::Revoked
+            }
             Some(tls) => AcceptError::Tls(tls.to_string()),
             None => AcceptError::Io(error),
         }
@@ -319,9 +355,12 @@ impl From<io::Error> for AcceptError {
 }
 
 impl Acceptor {
-    /// An acceptor for a broker's credentials and, if there is one, a revocation list in PEM.
-    pub fn new(credentials: &Credentials, crl: Option<&[u8]>) -> Result<Self, CredentialsError> {
-        Ok(Self(tokio_rustls::TlsAcceptor::from(Arc::new(credentials.server_config(crl)?))))
+    /// An acceptor for a broker's credentials that lets in nobody who is revoked.
+    pub fn new(
+        credentials: &Credentials,
+        revocations: Option<&Revocations>,
+    ) -> Result<Self, CredentialsError> {
+        Ok(Self(tokio_rustls::TlsAcceptor::from(Arc::new(credentials.server_config(revocations)?))))
     }
 
     /// Shakes hands. It has no time limit of its own: the caller sets one.
@@ -335,13 +374,11 @@ impl Acceptor {
                 .find(|channel| channel.alpn().as_bytes() == name)
                 .ok_or(AcceptError::UnknownAlpn)?,
         };
-        let certificate = session
-            .peer_certificates()
-            .and_then(|chain| chain.first())
-            .ok_or(AcceptError::NoCertificate)?
-            .to_vec();
+        let chain = session.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().ok_or(AcceptError::NoCertificate)?.to_vec();
         let names = CertificateNames::of(&certificate).ok_or(AcceptError::NoCertificate)?;
-        Ok(Admitted { stream, channel, certificate, names })
+        let shown = chain.iter().filter_map(|certificate| CertificateId::of(certificate)).collect();
+        Ok(Admitted { stream, channel, certificate, shown, names })
     }
 }
 

@@ -165,6 +165,39 @@ fn pki_makes_folders_that_are_ready_and_private() {
 }
 
 #[test]
+fn pki_revokes_by_name_all_or_none_and_says_what_to_do_then() {
+    let dir = fleet(1);
+    orch(dir.path(), &["pki", "add-node", "fleet", "web[1-3]"]);
+    let list = || std::fs::read(dir.path().join("fleet/broker/crl.pem")).unwrap();
+    let before = list();
+    for (args, code, said) in [
+        (["web[3-5]"].as_slice(), 1, "no certificate here of node web4, node web5, and nothing was revoked"),
+        (&["web1", "alice"], 1, "operators are named as operator/NAME"),
+        (&["--cert", "fleet/ca.key"], 1, "fleet/ca.key: no certificate in it"),
+        (&["--cert", "absent.pem"], 1, "cannot read absent.pem"),
+        (&["operator/a b"], 64, "a b"),
+        (&["web[1-"], 64, "web[1-"),
+        (&[], 64, "NAMES"),
+    ] {
+        let ended = orch(dir.path(), &[&["pki", "revoke", "fleet"], args].concat());
+        assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains(said), "{args:?}: {}", ended.err);
+        assert_eq!(list(), before, "{args:?}");
+    }
+    let ended = orch(dir.path(), &["pki", "revoke", "fleet", "web[1-2]", "operator/alice"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "fleet/broker/crl.pem\n"), "{}", ended.err);
+    assert!(
+        ended.err.contains("3 certificates revoked, 3 in all: copy fleet/broker/crl.pem"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("SIGHUP"), "{}", ended.err);
+    std::fs::rename(dir.path().join("fleet/nodes/web3"), dir.path().join("old")).unwrap();
+    let ended = orch(dir.path(), &["pki", "revoke", "fleet", "--cert", "old/node.pem"]);
+    assert!(ended.err.contains("1 certificate revoked, 4 in all"), "{}", ended.err);
+}
+
+#[test]
 fn a_node_that_asks_with_a_request_keeps_its_key() {
     let dir = fleet(1);
     let key = rcgen::KeyPair::generate().unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use orch_link::control::{self};
+use orch_link::revocation::CertificateId;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
 use orch_link::{Dialer, entropy};
@@ -91,6 +92,7 @@ impl Fleet {
         let pem =
             fleet.authority.issue(&Party::Broker(BrokerName::new("b1")?), &[HOST.parse::<BrokerHost>()?])?;
         fleet.write_identity("broker", &pem)?;
+        fleet.revoke(&[])?;
         fleet.start_broker()?;
         fleet.write_identity("operator", &fleet.operator)?;
         write(&fleet.path("operator/orch.toml"), &fleet.operator_config(fleet.port), 0o644)?;
@@ -150,20 +152,54 @@ impl Fleet {
         let _ = std::fs::remove_file(&port_file);
         let config = format!(
             "listen = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\nlog = \"debug\"\n\
-             [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n",
+             [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\ncrl = \"crl.pem\"\n",
             self.port,
             self.path("run").display()
         );
-        let config_file = self.path("broker/broker.toml");
-        write(&config_file, &config, 0o644)?;
+        self.write_broker_config(&config)?;
         let mut command = Command::new(programs::path("orch-broker"));
-        command.arg("--config").arg(&config_file).arg("--port-file").arg(&port_file);
+        command.arg("--config").arg(self.path("broker/broker.toml")).arg("--port-file").arg(&port_file);
         self.broker = Some(Server::start(command, &self.path("broker/log"))?);
         self.port = wait::until("the broker listens", || {
             let text = std::fs::read_to_string(&port_file).map_err(|e| e.to_string())?;
             text.trim().rsplit(':').next().and_then(|port| port.parse().ok()).ok_or(text)
         });
         Ok(())
+    }
+
+    /// Writes another configuration for the broker, which reads it when it is told to.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_broker_config(&self, text: &str) -> Result<()> {
+        write(&self.path("broker/broker.toml"), text, 0o644)
+    }
+
+    /// The broker's configuration as it stands in its file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn broker_config(&self) -> Result<String> {
+        std::fs::read_to_string(self.path("broker/broker.toml")).context("broker.toml")
+    }
+
+    /// Makes these certificates the revoked ones. The broker reads the list when it starts or is told to.
+    ///
+    /// # Errors
+    /// When the list cannot be made or written.
+    pub fn revoke(&self, certificates: &[&str]) -> Result<()> {
+        let revoked = certificates.iter().filter_map(|pem| CertificateId::of_pem(pem)).collect::<Vec<_>>();
+        let list =
+            self.authority.revocation_list(revoked.iter().map(|id| (id, std::time::SystemTime::now())))?;
+        write(&self.path("broker/crl.pem"), &list, 0o644)
+    }
+
+    /// The certificate of a node that was added.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn node_certificate(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.path(&format!("nodes/{name}/cert.pem"))).context("a node's certificate")
     }
 
     /// The authority's certificate.

@@ -194,7 +194,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RawPeer<S> {
         }
     }
 
-    async fn read_exact(&mut self, count: usize) -> Result<Vec<u8>> {
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    /// When the stream ends before.
+    pub async fn read_exact(&mut self, count: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; count];
         timeout(PATIENCE, self.stream.read_exact(&mut bytes)).await.context("nothing came")??;
         Ok(bytes)

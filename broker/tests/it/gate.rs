@@ -144,3 +144,27 @@ async fn garbage_on_the_control_channel_is_answered_and_ends_it() {
     assert!(matches!(reply, orch_wire::control::Reply::Refused { .. }), "{reply:?}");
     fleet.refused("operator watcher", "malformed").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_may_hear_other_collectives_comes_back_under_the_new_rules() {
+    let fleet = Fleet::start().await;
+    let (mut web1, mut db1) = (fleet.node("web1").await, fleet.node("db1").await);
+    let broker = fleet.broker.as_ref().unwrap();
+    let mut collectives = orch_broker::Collectives::none();
+    collectives.allow("*", "*");
+    collectives.allow("web*", "eu");
+    let admission = |collectives: orch_broker::Collectives| orch_broker::Admission {
+        collectives: collectives.into(),
+        ..Default::default()
+    };
+    assert_eq!(broker.readmit(admission(collectives)).unwrap(), 1);
+    fleet.refused("node web1", "collectives_changed").await;
+    web1.down().await;
+    web1.up().await;
+    // Nobody may hear anything: what is subscribed already counts too.
+    assert_eq!(broker.readmit(admission(orch_broker::Collectives::none())).unwrap(), 2);
+    for (node, name) in [(&mut web1, "node web1"), (&mut db1, "node db1")] {
+        node.down().await;
+        fleet.refused(name, "foreign_collective").await;
+    }
+}

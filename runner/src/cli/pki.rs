@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use orch_wire::ids::OperatorName;
+use orch_wire::ids::{OperatorName, Party};
 use serde_json::json;
 
 use super::broker::unfolded;
@@ -18,7 +18,9 @@ Examples:
   orch pki init fleet --broker broker.example.com,10.0.0.5
   orch pki add-node fleet 'web[01-25]' db1
   orch pki add-node fleet web99 --csr web99.csr      the node keeps its key to itself
-  orch pki add-operator fleet alice";
+  orch pki add-operator fleet alice
+  orch pki revoke fleet 'web[7-9]' operator/bob      then copy fleet/broker/crl.pem to the broker and send it SIGHUP
+  orch pki revoke fleet --cert old/node.pem          one whose folder was moved away";
 
 /// Make certificates, keys and ready configuration for a fleet
 #[derive(Debug, Args)]
@@ -68,6 +70,22 @@ enum PkiCommand {
         /// Name of the operator
         #[arg(value_name = "NAME")]
         operator: OperatorName,
+    },
+    /// Put certificates on the list of those that are good no more
+    ///
+    /// The list is DIR/broker/crl.pem, which broker.toml names as `tls.crl`. Copy it to the broker's machine and send
+    /// orch-broker SIGHUP: it reads the list again and closes the connections of those who stand in it.
+    Revoke {
+        /// Folder of the fleet
+        dir: PathBuf,
+
+        /// Nodes, by names or node sets, or operators as `operator/NAME`
+        #[arg(required_unless_present = "cert", value_name = "NAMES")]
+        names: Vec<String>,
+
+        /// File of a certificate to revoke, such as one whose folder was moved away
+        #[arg(long, value_name = "FILE")]
+        cert: Vec<PathBuf>,
     },
 }
 
@@ -136,9 +154,63 @@ impl Pki {
                 made(printer, &[folder]);
                 printer.say(&format!("try it: orch --config {shown}/orch.toml ping"));
             }
+            PkiCommand::Revoke { dir, names, cert } => {
+                let fleet = PkiFolder::open(dir)?;
+                let mut certificates = certificates(&fleet, names)?;
+                certificates.extend_from_slice(cert);
+                let (list, total) = fleet.revoke(&certificates)?;
+                let shown = list.display();
+                if is_json(printer) {
+                    printer.json(&json!({ "list": shown.to_string(), "revoked": total }));
+                } else {
+                    printer.line(&shown.to_string());
+                }
+                let revoked = format!("{} revoked, {total} in all", count(certificates.len(), "certificate"));
+                let next = if fleet.is_local() {
+                    "send orch-broker SIGHUP, and it closes their connections".to_owned()
+                } else {
+                    format!(
+                        "copy {shown} to the broker's machine, where broker.toml names it as `tls.crl`, and send \
+                         orch-broker SIGHUP: it closes their connections"
+                    )
+                };
+                printer.say(&format!("{revoked}: {next}"));
+            }
         }
         Ok(Exit::Success)
     }
+}
+
+/// Files of the certificates of nodes, named or in node sets, and of operators as `operator/NAME`.
+fn certificates(fleet: &PkiFolder, names: &[String]) -> Result<Vec<PathBuf>, Failure> {
+    let mut parties = Vec::new();
+    for name in names {
+        match name.strip_prefix("operator/") {
+            Some(operator) => {
+                let operator = OperatorName::new(operator).map_err(|e| Failure::usage(e.to_string()))?;
+                parties.push(Party::Operator(operator));
+            }
+            None => {
+                let set = name.strip_prefix("node/").unwrap_or(name).to_owned();
+                parties.extend(unfolded(&[set])?.into_iter().map(Party::Node));
+            }
+        }
+    }
+    let (there, missing): (Vec<_>, Vec<_>) = parties
+        .iter()
+        .filter_map(|party| Some((party, fleet.certificate(party)?)))
+        .partition(|(_, path)| path.exists());
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(|(party, _)| party.to_string()).collect();
+        return Err(Failure::new(
+            Exit::Script,
+            format!("no certificate here of {}, and nothing was revoked", missing.join(", ")),
+        )
+        .help(
+            "operators are named as operator/NAME; with --cert FILE any certificate of the fleet is revoked",
+        ));
+    }
+    Ok(there.into_iter().map(|(_, path)| path).collect())
 }
 
 /// The folders that were made are the data of these commands.

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use orch_link::revocation::CertificateId;
 use orch_wire::ids::Party;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData, RevokedCertParams, SanType, SerialNumber,
 };
 use zeroize::Zeroizing;
 
@@ -34,6 +36,9 @@ pub enum PkiError {
         /// Why.
         detail: String,
     },
+    /// No list of revoked certificates could be made.
+    #[error("no revocation list: {0}")]
+    List(String),
     /// A signing request that cannot be signed.
     #[error("the signing request cannot be used: {0}")]
     Request(String),
@@ -152,6 +157,36 @@ impl Authority {
         self.sign(party, &[], &request.public_key)
     }
 
+    /// A list of revoked certificates, each by its number and since when it is revoked.
+    pub fn revocation_list<'a>(
+        &self,
+        revoked: impl IntoIterator<Item = (&'a CertificateId, SystemTime)>,
+    ) -> Result<String, PkiError> {
+        let failed = |error: rcgen::Error| PkiError::List(error.to_string());
+        let now = SystemTime::now();
+        let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut revoked_certs: Vec<_> = revoked
+            .into_iter()
+            .map(|(certificate, at)| RevokedCertParams {
+                serial_number: SerialNumber::from_slice(certificate.serial()),
+                revocation_time: at.into(),
+                reason_code: None,
+                invalidity_date: None,
+            })
+            .collect();
+        revoked_certs.sort_by(|a, b| a.serial_number.as_ref().cmp(b.serial_number.as_ref()));
+        let list = CertificateRevocationListParams {
+            this_update: now.into(),
+            next_update: now.checked_add(CA_VALIDITY).unwrap_or(now).into(),
+            // Later lists have higher numbers.
+            crl_number: SerialNumber::from(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)),
+            issuing_distribution_point: None,
+            revoked_certs,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).and_then(|list| list.pem()).map_err(failed)
+    }
+
     fn sign(
         &self,
         party: &Party,
@@ -162,6 +197,8 @@ impl Authority {
             |error: rcgen::Error| PkiError::Certificate { party: party.clone(), detail: error.to_string() };
         let mut params = CertificateParams::default();
         params.distinguished_name = common_name(party.name());
+        // By its number a certificate is revoked: a new one for the same key needs another.
+        params.serial_number = Some(SerialNumber::from_slice(&orch_link::entropy::random::<16>()));
         params.subject_alt_names = vec![SanType::URI(party.uri().try_into().map_err(failed)?)];
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -200,6 +237,7 @@ fn validity(params: &mut CertificateParams, span: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use orch_link::revocation::Revocations;
     use orch_link::tls::{Acceptor, CertificateNames, Credentials};
 
     fn party(uri: &str) -> Party {
@@ -251,6 +289,27 @@ mod tests {
         let text = String::from_utf8_lossy(credentials.certificate()).into_owned();
         assert!(!text.contains("broker.example.com"));
         assert!(authority.sign_csr("no request", &party("orch://node/web1")).is_err());
+    }
+
+    #[test]
+    fn a_list_revokes_one_certificate_of_a_key_and_not_the_next() {
+        let authority = Authority::new().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        let certificate = || {
+            let cert = authority.sign_csr(&request, &party("orch://node/web1")).unwrap();
+            CertificateId::of_pem(&cert).unwrap()
+        };
+        let (first, second) = (certificate(), certificate());
+        let at = SystemTime::UNIX_EPOCH + DAY;
+        let list = authority.revocation_list([(&first, at)]).unwrap();
+        let list = Revocations::from_pem(&list, authority.ca_pem()).unwrap();
+        assert!(list.revokes(&first) && !list.revokes(&second));
+        // What was read can be written again.
+        let again = authority.revocation_list(list.iter().chain([(&second, at)])).unwrap();
+        let again = Revocations::from_pem(&again, authority.ca_pem()).unwrap();
+        assert!(again.revokes(&first) && again.revokes(&second) && again.len() == 2);
+        assert!(again.iter().all(|(_, since)| since == at));
     }
 
     #[test]

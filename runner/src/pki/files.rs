@@ -1,8 +1,11 @@
 //! The folder of a fleet: its authority and key, and one folder for each party with all that the party needs.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use orch_link::revocation::{CertificateId, Revocations};
 use orch_wire::ids::{BrokerName, NodeName, OperatorName, Party};
 use orch_wire::keys::Psk;
 use serde::Deserialize;
@@ -14,6 +17,8 @@ use super::texts;
 
 /// Port of a broker unless another is asked for.
 pub const PORT: u16 = 61613;
+/// File of the revoked certificates, in the fleet's folder and in the broker's.
+const LIST: &str = "crl.pem";
 /// Longest run folder that leaves room for the names of sockets in the 108 bytes that a socket's path may have.
 const RUN_BYTES: usize = 60;
 
@@ -59,7 +64,7 @@ impl PkiFolder {
             .iter()
             .find_map(|host| BrokerName::new(&host.to_string()).ok())
             .map_or_else(|| BrokerName::new("broker").map_err(|e| PkiError::Request(e.to_string())), Ok)?;
-        for taken in ["ca.key", "ca.pem", "psk", "fleet.toml", "broker"] {
+        for taken in ["ca.key", "ca.pem", "psk", LIST, "fleet.toml", "broker"] {
             let path = dir.join(taken);
             if path.symlink_metadata().is_ok() {
                 return Err(StoreError::Exists(path));
@@ -67,6 +72,7 @@ impl PkiFolder {
         }
         let authority = Authority::new()?;
         let pem = authority.issue(&Party::Broker(name), &init.hosts)?;
+        let list = authority.revocation_list([])?;
         let psk = Zeroizing::new(new_psk().to_text());
 
         store::private_folder(dir)?;
@@ -77,6 +83,7 @@ impl PkiFolder {
                 secret("ca.key", &authority.key_pem()),
                 secret("psk", &line(&psk)),
                 public("ca.pem", authority.ca_pem()),
+                public(LIST, &list),
                 public("fleet.toml", &texts::fleet(&broker, run.as_deref())),
             ],
         )?;
@@ -86,6 +93,7 @@ impl PkiFolder {
                 secret("broker.key", &pem.key),
                 public("broker.pem", &pem.cert),
                 public("ca.pem", authority.ca_pem()),
+                public(LIST, &list),
                 public("broker.toml", &texts::broker(init.port, run.as_deref())),
             ],
         )?;
@@ -180,6 +188,45 @@ impl PkiFolder {
         let config = texts::operator(&self.broker, None);
         store::new_folder(&folder, &operator_entries(self.authority.ca_pem(), &pem, &psk, &config))?;
         Ok(folder)
+    }
+
+    /// The certificate of a node or operator, made here or not.
+    pub fn certificate(&self, party: &Party) -> Option<PathBuf> {
+        match party {
+            Party::Node(node) => Some(self.node_folder(node).join("node.pem")),
+            Party::Operator(operator) => Some(self.operator_folder(operator).join("operator.pem")),
+            Party::Broker(_) => None,
+        }
+    }
+
+    /// Puts certificates on the fleet's list of revoked ones, all or none of them: the file that the broker is to have,
+    /// and how many stand in it.
+    pub fn revoke(&self, certificates: &[PathBuf]) -> Result<(PathBuf, usize), StoreError> {
+        let malformed = |path: &Path, what: String| StoreError::Malformed { path: path.to_owned(), what };
+        let path = self.dir.join(LIST);
+        let mut revoked = HashMap::new();
+        // A fleet of which nobody was revoked yet may have no list.
+        if path.exists() {
+            let list = Revocations::from_pem(&store::read(&path)?, self.authority.ca_pem())
+                .map_err(|error| malformed(&path, error.to_string()))?;
+            revoked.extend(list.iter().map(|(certificate, at)| (certificate.clone(), at)));
+        }
+        for certificate in certificates {
+            let id = CertificateId::of_pem(&store::read(certificate)?)
+                .ok_or_else(|| malformed(certificate, "no certificate in it".to_owned()))?;
+            if !id.is_of(self.authority.ca_pem()) {
+                return Err(malformed(certificate, "a certificate of another fleet".to_owned()));
+            }
+            revoked.entry(id).or_insert_with(SystemTime::now);
+        }
+        let list = self.authority.revocation_list(revoked.iter().map(|(id, at)| (id, *at)))?;
+        store::replace(&self.dir, &[public(LIST, &list)])?;
+        let broker = self.broker_folder();
+        if !broker.exists() {
+            return Ok((path, revoked.len()));
+        }
+        store::replace(&broker, &[public(LIST, &list)])?;
+        Ok((broker.join(LIST), revoked.len()))
     }
 }
 
@@ -296,6 +343,39 @@ mod tests {
         assert!(matches!(PkiFolder::init(dir.path(), &init(false)), Err(StoreError::Exists(_))));
         let left: Vec<_> = std::fs::read_dir(dir.path().join("nodes")).unwrap().collect();
         assert_eq!(left.len(), 1, "an unfinished folder was left: {left:?}");
+    }
+
+    #[test]
+    fn the_list_of_the_revoked_grows_and_reaches_the_broker() {
+        let dir = tempfile::tempdir().unwrap();
+        let fleet = PkiFolder::init(dir.path(), &init(false)).unwrap();
+        let node = |name: &str| {
+            let folder = fleet.add_node(&NodeName::new(name).unwrap(), None).unwrap();
+            (folder.join("node.pem"), std::fs::read_to_string(folder.join("node.pem")).unwrap())
+        };
+        let (web1, web2, web3) = (node("web1"), node("web2"), node("web3"));
+        let list = dir.path().join("broker/crl.pem");
+        let revoked = || {
+            let text = std::fs::read_to_string(&list).unwrap();
+            assert_eq!(text, std::fs::read_to_string(dir.path().join("crl.pem")).unwrap());
+            let list = Revocations::from_pem(&text, fleet.authority.ca_pem()).unwrap();
+            [&web1, &web2, &web3].map(|(_, pem)| list.revokes(&CertificateId::of_pem(pem).unwrap()))
+        };
+        assert_eq!(revoked(), [false, false, false]);
+        assert_eq!(fleet.revoke(std::slice::from_ref(&web1.0)).unwrap(), (list.clone(), 1));
+        assert_eq!(revoked(), [true, false, false]);
+        // Once more is no harm, and another beside it.
+        assert_eq!(fleet.revoke(&[web1.0.clone(), web2.0.clone()]).unwrap(), (list.clone(), 2));
+        assert_eq!(revoked(), [true, true, false]);
+        // All or none.
+        let other = PkiFolder::init(&dir.path().join("other"), &init(false)).unwrap();
+        let foreign = other.add_node(&NodeName::new("web1").unwrap(), None).unwrap().join("node.pem");
+        let error = fleet.revoke(&[web3.0.clone(), foreign]).unwrap_err();
+        assert!(error.to_string().ends_with("node.pem: a certificate of another fleet"), "{error}");
+        assert_eq!(revoked(), [true, true, false]);
+        // A list that cannot be read is no empty one.
+        std::fs::write(dir.path().join("crl.pem"), "x").unwrap();
+        assert!(fleet.revoke(std::slice::from_ref(&web3.0)).is_err());
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub(super) fn broker(port: u16, run: Option<&Path>) -> String {
     if let Some(run) = run {
         text.push_str(&format!("state = \"state\"\nrun = {}\n", quoted_path(run)));
     }
-    text.push_str("\n[tls]\nca = \"ca.pem\"\ncert = \"broker.pem\"\nkey = \"broker.key\"\n");
+    text.push_str(
+        "\n[tls]\nca = \"ca.pem\"\ncert = \"broker.pem\"\nkey = \"broker.key\"\n\
+         # `orch pki revoke` writes it; SIGHUP makes the broker read it again.\ncrl = \"crl.pem\"\n",
+    );
     text
 }
 

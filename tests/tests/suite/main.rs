@@ -7,6 +7,7 @@ mod house;
 mod interrupt;
 mod lab;
 mod readme;
+mod reload;
 mod road;
 mod scripts;
 mod usage;
