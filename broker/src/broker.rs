@@ -20,6 +20,7 @@ use crate::admission::{Admission, Entrance};
 use crate::connections::Connections;
 use crate::control::Sources;
 use crate::gate::Gate;
+use crate::handshakes::Handshakes;
 use crate::keeper::{self, KeeperHandle};
 use crate::lanes::{Forwarded, Lanes, RunningLane};
 use crate::ledger::Ledger;
@@ -28,7 +29,7 @@ use crate::roster_store::{RosterStore, StoreError};
 /// Connections that a broker takes unless told otherwise.
 pub const CONNECTIONS: usize = 20_000;
 /// Handshakes at once unless told otherwise.
-pub const HANDSHAKES: usize = 512;
+pub const HANDSHAKES: usize = 1024;
 
 /// At a stop, messages under way have this long to arrive.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -134,7 +135,7 @@ impl Broker {
                 forwarded: Arc::clone(&lanes.forwarded),
             },
             room: Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS))),
-            handshakes: Arc::new(Semaphore::new(config.handshakes.min(Semaphore::MAX_PERMITS))),
+            handshakes: Handshakes::new(config.handshakes),
             stop: stop.clone(),
         });
         let closing = CancellationToken::new();

@@ -15,7 +15,7 @@ use orch_link::zmtp::Traffic;
 use orch_wire::control::Closing;
 use orch_wire::ids::Party;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::{Admission, Entrance, Papers};
 use crate::connections::{Claimed, Listed, Newcomer};
 use crate::control::{self, Sources};
+use crate::handshakes::{Handshake, Handshakes};
 use crate::keeper::Event;
 use crate::lanes::LaneSockets;
 use crate::rules::{Inspector, Rules};
@@ -42,7 +43,7 @@ pub(crate) struct Gate {
     /// Room for connections of known parties.
     pub(crate) room: Arc<Semaphore>,
     /// Room for handshakes; apart, so that strangers cannot take the room of the fleet.
-    pub(crate) handshakes: Arc<Semaphore>,
+    pub(crate) handshakes: Arc<Handshakes>,
     /// Cancelled when connections must end.
     pub(crate) stop: CancellationToken,
 }
@@ -87,12 +88,17 @@ impl Gate {
             let accepted = tokio::select! {
                 () = closing.cancelled() => return open,
                 Some(_) = open.join_next() => continue,
-                accepted = self.accept(&listener) => accepted,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, from, permit)) => {
+                Ok((tcp, from)) => {
                     backoff.reset();
-                    open.spawn(Arc::clone(&self).serve(tcp, from, permit));
+                    // Without room the others wait in the kernel.
+                    let handshake = tokio::select! {
+                        () = closing.cancelled() => return open,
+                        handshake = self.handshakes.begin() => handshake,
+                    };
+                    open.spawn(Arc::clone(&self).serve(tcp, from, handshake));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those of ended connections come back.
@@ -106,20 +112,13 @@ impl Gate {
         }
     }
 
-    /// Waits for room before it takes a connection, so that a crowd waits in the kernel.
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-    ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.handshakes).acquire_owned().await.map_err(io::Error::other)?;
-        let (tcp, from) = listener.accept().await?;
-        Ok((tcp, from, permit))
-    }
-
-    async fn serve(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, handshake: OwnedSemaphorePermit) {
+    async fn serve(self: Arc<Self>, tcp: TcpStream, from: SocketAddr, handshake: Handshake) {
         let mut ending = Ending { from, opened: Instant::now(), party: None, channel: None };
         let entrance = self.entrance();
-        let admitted = Box::pin(admit(&entrance, tcp)).await;
+        let admitted = tokio::select! {
+            admitted = Box::pin(admit(&entrance, tcp)) => admitted,
+            () = handshake.evicted() => Err(end("handshake_evicted", "others wait, and it took long")),
+        };
         drop(handshake);
         let end = match admitted {
             Ok(admitted) => self.admitted(admitted, entrance, &mut ending).await,

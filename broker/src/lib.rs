@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | [`config`], [`reload`] | `broker.toml`; what of it a running broker takes over when it has changed |
 //! | `identity`, `admission` | who a certificate is, which collectives a node may hear; who is let in, and may stay |
-//! | `gate`, `connections`, `rules` | lets connections in, keeps the list of them, holds each to its rules |
+//! | `gate`, `handshakes` | takes connections and learns whose they are; who gives way when too many shake hands |
+//! | `connections`, `rules` | keeps the list of open ones, holds each to its rules |
 //! | `lanes` | the device: forwards calls and replies, answers probes and cards |
 //! | `roster`, `roster_store`, `keeper` | who is there: the state machine, its file, the task that owns both |
 //! | `control`, `ledger` | what the broker itself says; what it has counted |
@@ -20,6 +21,7 @@ pub mod config;
 mod connections;
 mod control;
 mod gate;
+mod handshakes;
 mod identity;
 mod keeper;
 mod lanes;

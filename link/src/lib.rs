@@ -7,6 +7,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`tls`], [`revocation`] | credentials and the handshake of both ends; who may take part no more |
+//! | [`metered`] | what of a stranger is read at all |
 //! | [`zmtp`], [`relay`] | frame checks, and the copying between TLS and the local sockets under them |
 //! | [`dial`], [`lanes`], [`mod@keep_open`] | a client's connections: made, proven, kept |
 //! | [`control`] | frames of the control channel |
@@ -18,6 +19,7 @@ pub mod dial;
 pub mod entropy;
 pub mod keep_open;
 pub mod lanes;
+pub mod metered;
 pub mod relay;
 pub mod revocation;
 pub mod socket_dir;

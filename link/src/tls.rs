@@ -21,10 +21,11 @@ use tokio::net::TcpStream;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::metered::Metered;
 use crate::revocation::{CertificateId, Revocations};
 
 /// The broker's end of a connection.
-pub type ServerStream = tokio_rustls::server::TlsStream<TcpStream>;
+pub type ServerStream = tokio_rustls::server::TlsStream<Metered>;
 /// A node's or runner's end of a connection.
 pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
 
@@ -315,6 +316,9 @@ pub enum AcceptError {
     /// The client showed no certificate, or none that can be read.
     #[error("no readable client certificate")]
     NoCertificate,
+    /// The client sent more than a handshake takes.
+    #[error("more than a handshake takes")]
+    TooLong,
     /// The client's certificate is on the revocation list.
     #[error("the client's certificate is revoked")]
     Revoked,
@@ -333,6 +337,7 @@ impl AcceptError {
             AcceptError::NoAlpn => "no_alpn",
             AcceptError::UnknownAlpn => "unknown_alpn",
             AcceptError::NoCertificate => "no_certificate",
+            AcceptError::TooLong => "handshake_too_long",
             AcceptError::Revoked => "revoked",
             AcceptError::Tls(_) => "tls",
             AcceptError::Io(_) => "io",
@@ -349,6 +354,7 @@ impl From<io::Error> for AcceptError {
                 AcceptError::Revoked
             }
             Some(tls) => AcceptError::Tls(tls.to_string()),
+            None if error.kind() == io::ErrorKind::QuotaExceeded => AcceptError::TooLong,
             None => AcceptError::Io(error),
         }
     }
@@ -365,7 +371,8 @@ impl Acceptor {
 
     /// Shakes hands. It has no time limit of its own: the caller sets one.
     pub async fn accept(&self, tcp: TcpStream) -> Result<Admitted, AcceptError> {
-        let stream = self.0.accept(tcp).await?;
+        let mut stream = self.0.accept(Metered::new(tcp)).await?;
+        stream.get_mut().0.lift();
         let (_, session) = stream.get_ref();
         let channel = match session.alpn_protocol() {
             None => return Err(AcceptError::NoAlpn),

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, version};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, version};
 
 /// Longest wait for anything; reached only where a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,19 +43,7 @@ impl RawPeer<TlsStream<TcpStream>> {
     /// # Errors
     /// When the handshake fails, as far as a client learns it: with TLS 1.3 it may hear of a refusal only when it reads.
     pub async fn dial(port: u16, ca: &str, own: Option<&CertPem>, alpn: Option<&str>) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca.as_bytes())?)?;
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&version::TLS13])?
-            .with_root_certificates(roots);
-        let mut config = match own {
-            None => config.with_no_client_auth(),
-            Some(pem) => config.with_client_auth_cert(
-                vec![CertificateDer::from_pem_slice(pem.cert.as_bytes())?],
-                PrivateKeyDer::from_pem_slice(pem.key.as_bytes())?,
-            )?,
-        };
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let config = client_config(ca, own, alpn)?;
         let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
         tcp.set_nodelay(true)?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -63,6 +51,35 @@ impl RawPeer<TlsStream<TcpStream>> {
         let stream = timeout(PATIENCE, connector.connect(name, tcp)).await??;
         Ok(Self { stream })
     }
+}
+
+fn client_config(ca: &str, own: Option<&CertPem>, alpn: Option<&str>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes())?)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&version::TLS13])?
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => config.with_no_client_auth(),
+        Some(pem) => config.with_client_auth_cert(
+            vec![CertificateDer::from_pem_slice(pem.cert.as_bytes())?],
+            PrivateKeyDer::from_pem_slice(pem.key.as_bytes())?,
+        )?,
+    };
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
+/// What a client says first in a TLS handshake.
+///
+/// # Errors
+/// When the CA is none.
+pub fn client_hello(ca: &str, alpn: &str) -> Result<Vec<u8>> {
+    let config = Arc::new(client_config(ca, None, Some(alpn))?);
+    let mut client = ClientConnection::new(config, ServerName::try_from("127.0.0.1")?)?;
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello)?;
+    Ok(hello)
 }
 
 /// The greeting of ZMTP 3.0 with NULL, and a READY with these properties.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy takes the helpers of tests for other code")]
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use orch_link::entropy;
 use orch_link::tls::{CertificateNames, Credentials};
 use orch_runner::pki::{Authority, CertPem};
 use orch_tests::fleet::{Fleet, Node};
-use orch_tests::raw_peer::{RawPeer, block_on, hello, long_head, message, plain, subscription};
+use orch_tests::raw_peer::{RawPeer, block_on, client_hello, hello, long_head, message, plain, subscription};
 use orch_tests::wait;
 use orch_wire::body::{Answer, Call};
 use orch_wire::codec;
@@ -402,24 +403,56 @@ fn a_name_in_use_is_claimed_by_a_second_machine() -> Result<()> {
     goes_on(&fleet)
 }
 
+/// A record of a handshake that begins so and is filled up to its longest.
+fn record(begin: &[u8]) -> Vec<u8> {
+    let mut bytes = [&[0x16, 3, 1, 0x3f, 0xfc], begin].concat();
+    bytes.resize(5 + 0x3ffc, 7);
+    bytes
+}
+
+/// Begins a hello of 65,000 bytes.
+const LONG_HELLO: [u8; 4] = [1, 0, 0xfd, 0xe8];
+
+/// A thousand strangers of each kind: silent, with a part of a hello that claims to be long, with a whole one. None of
+/// them goes on, and there is room for a third of them.
 #[test]
 fn a_crowd_of_slow_handshakes_starves_nobody() -> Result<()> {
-    let fleet = fleet()?;
+    let mut fleet = fleet()?;
     let address = SocketAddr::from(([127, 0, 0, 1], fleet.port()));
+    let before = broker_memory(&mut fleet)?;
+    let part = record(&LONG_HELLO);
+    let whole = client_hello(fleet.ca_pem(), "orch-call/1")?;
     let mut held = Vec::new();
-    for n in 0..300 {
+    for n in 0..3000 {
         let mut tcp = TcpStream::connect(address)?;
-        if n % 2 == 0 {
-            // The beginning of a ClientHello, and never the rest.
-            std::io::Write::write_all(&mut tcp, &[0x16, 3, 1, 2, 0, 1])?;
-        }
+        tcp.set_nonblocking(true)?;
+        // One that was closed already is none of those that are in the way.
+        let _ = match n % 3 {
+            0 => Ok(0),
+            1 => tcp.write(&part),
+            _ => tcp.write(&whole),
+        };
         held.push(tcp);
     }
-    let begun = Instant::now();
+    let asked = Instant::now();
     goes_on(&fleet)?;
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    fleet.await_refused("", "handshake_timeout", 300);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    let after = broker_memory(&mut fleet)?;
+    // At most 32 kB of what a stranger sends are kept, and a little for its being there.
+    assert!(after < before + 64 * 1024 * 1024, "{before} {after}");
+    fleet.await_refused("", "handshake_evicted", 1);
     drop(held);
+    goes_on(&fleet)
+}
+
+#[test]
+fn a_handshake_has_a_longest_length() -> Result<()> {
+    let fleet = fleet()?;
+    let bytes = [record(&LONG_HELLO), record(&[]), record(&[])].concat();
+    let begun = Instant::now();
+    block_on(plain(fleet.port(), &bytes))?;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    fleet.await_refused("", "handshake_too_long", 1);
     goes_on(&fleet)
 }
 
