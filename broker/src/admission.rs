@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_somebody_else_now_may_not_stay() {
         let before = mapping(&[("web1.lan", "orch://node/web1"), ("bob", "orch://operator/bob")]);
-        let list = Arc::new(Connections::default());
+        let list = Arc::new(Connections::new(9));
         let mut open = Vec::new();
         for (uris, common_name) in [(&[][..], "web1.lan"), (&[], "bob"), (&["orch://node/web2"], "web2.lan")]
         {

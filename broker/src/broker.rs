@@ -28,6 +28,8 @@ use crate::roster_store::{RosterStore, StoreError};
 
 /// Connections that a broker takes unless told otherwise.
 pub const CONNECTIONS: usize = 20_000;
+/// Connections that one operator may have unless told otherwise.
+pub const OPERATOR_CONNECTIONS: usize = 1000;
 /// Handshakes at once unless told otherwise.
 pub const HANDSHAKES: usize = 1024;
 
@@ -51,6 +53,8 @@ pub struct BrokerConfig {
     pub run_dir: PathBuf,
     /// Connections of known parties at once.
     pub connections: usize,
+    /// Connections of one operator at once.
+    pub operator_connections: usize,
     /// Handshakes at once.
     pub handshakes: usize,
 }
@@ -64,6 +68,7 @@ impl BrokerConfig {
             state_dir,
             run_dir,
             connections: CONNECTIONS,
+            operator_connections: OPERATOR_CONNECTIONS,
             handshakes: HANDSHAKES,
         }
     }
@@ -119,7 +124,7 @@ impl Broker {
         })?;
         let folder = SocketDir::create(&config.run_dir).map_err(StartError::Run)?;
         let lanes = Lanes::start(&name, &folder).await.map_err(|e| StartError::Lanes(e.to_string()))?;
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Connections::new(config.operator_connections));
         let (keeper, keeper_task) = keeper::start(name.clone(), store, Arc::clone(&connections));
 
         let stop = CancellationToken::new();
@@ -136,6 +141,7 @@ impl Broker {
             },
             room: Arc::new(Semaphore::new(config.connections.min(Semaphore::MAX_PERMITS))),
             handshakes: Handshakes::new(config.handshakes),
+            hush: Mutex::default(),
             stop: stop.clone(),
         });
         let closing = CancellationToken::new();

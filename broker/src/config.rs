@@ -100,6 +100,8 @@ pub struct Config {
     pub collectives: Collectives,
     /// Connections at once.
     pub connections: Setting<usize>,
+    /// Connections of one operator at once.
+    pub operator_connections: Setting<usize>,
     /// Handshakes at once.
     pub handshakes: Setting<usize>,
 }
@@ -130,6 +132,7 @@ struct RawTls {
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
     connections: Option<Spanned<usize>>,
+    operator_connections: Option<Spanned<usize>>,
     handshakes: Option<Spanned<usize>>,
 }
 
@@ -210,9 +213,10 @@ impl Config {
             roles: roles(file)?,
             collectives: collectives(if file.raw.collectives.is_some() { file } else { default })?,
             connections: pick_setting(default, file, |raw| &raw.limits.connections)?,
+            operator_connections: pick_setting(default, file, |raw| &raw.limits.operator_connections)?,
             handshakes: pick_setting(default, file, |raw| &raw.limits.handshakes)?,
         };
-        for count in [&config.connections, &config.handshakes] {
+        for count in [&config.connections, &config.operator_connections, &config.handshakes] {
             if count.value == 0 {
                 return Err(count.invalid("must be at least 1"));
             }

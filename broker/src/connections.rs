@@ -1,13 +1,14 @@
 //! The open connections: who, since when, heard last when, and which of them holds a node's name.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use orch_link::tls::Channel;
-use orch_wire::ids::{NodeName, Party};
+use orch_wire::ids::{NodeName, OperatorName, Party};
 use orch_wire::limits::HEARTBEAT;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,12 @@ const SILENT: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
 const STALE: Duration = Duration::from_secs(HEARTBEAT.as_secs() + 5);
 /// How long a newcomer waits for the connection before it to end: a node that restarts comes back at once.
 const HANDOVER: Duration = Duration::from_secs(2);
+
+/// Newcomers that may wait for one name on one lane: a machine that comes back at once, and one more try of it.
+const NEWCOMERS: usize = 4;
+
+/// A node's name on a lane, which one connection has.
+type Hold = (NodeName, Lane);
 
 /// One open connection.
 #[derive(Debug)]
@@ -68,7 +75,7 @@ impl Connection {
     }
 
     /// The name and lane that it holds, if it is a node's.
-    pub(crate) fn hold(&self) -> Option<(NodeName, Lane)> {
+    pub(crate) fn hold(&self) -> Option<Hold> {
         match (&self.party, self.channel) {
             (Party::Node(node), Channel::Call) => Some((node.clone(), Lane::Call)),
             (Party::Node(node), Channel::Reply) => Some((node.clone(), Lane::Reply)),
@@ -88,18 +95,47 @@ pub(crate) struct Newcomer {
     pub(crate) stop: CancellationToken,
 }
 
-/// The name is held by another connection that is alive.
+/// Why a connection is not listed.
 #[derive(Debug)]
-pub(crate) struct Claimed {
-    pub(crate) node: NodeName,
-    /// Where the holder is.
-    pub(crate) holder: SocketAddr,
+pub(crate) enum NotListed {
+    /// The name is held by another connection that is alive.
+    Claimed {
+        node: NodeName,
+        /// Where the holder is.
+        holder: SocketAddr,
+    },
+    /// The operator has as many as one may have.
+    Operator(usize),
+    /// As many as may already wait for this node's name.
+    Waiting(usize),
 }
 
 #[derive(Default)]
 struct Open {
     by_id: HashMap<ConnId, Arc<Connection>>,
-    holders: HashMap<(NodeName, Lane), Arc<Connection>>,
+    holders: HashMap<Hold, Arc<Connection>>,
+    /// How many connections each operator has.
+    operators: BTreeMap<OperatorName, usize>,
+    /// How many wait for each name that is held.
+    waiting: HashMap<Hold, usize>,
+}
+
+/// A newcomer that waits for a name, for as long as this lives.
+struct Waiting<'a> {
+    list: &'a Connections,
+    hold: Hold,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut open = self.list.lock();
+        if let Entry::Occupied(mut count) = open.waiting.entry(self.hold.clone()) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 /// All open connections.
@@ -107,12 +143,7 @@ pub(crate) struct Connections {
     next: AtomicU64,
     open: Mutex<Open>,
     handover: Duration,
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self { next: AtomicU64::new(0), open: Mutex::default(), handover: HANDOVER }
-    }
+    per_operator: usize,
 }
 
 /// A connection in the list, for as long as this lives.
@@ -137,28 +168,56 @@ impl Drop for Listed {
         {
             open.holders.remove(&hold);
         }
+        if let Party::Operator(name) = &connection.party
+            && let Some(count) = open.operators.get_mut(name)
+        {
+            *count -= 1;
+            if *count == 0 {
+                open.operators.remove(name);
+            }
+        }
         drop(open);
         connection.ended.cancel();
     }
 }
 
 impl Connections {
+    /// A list in which an operator has at most so many.
+    pub(crate) fn new(per_operator: usize) -> Self {
+        Self { next: AtomicU64::new(0), open: Mutex::default(), handover: HANDOVER, per_operator }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Open> {
         // Nothing panics while it is held, and a list is worth having even then.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lists a connection. A node's name on a lane is held by one connection: a second one waits a moment for the
-    /// first to end, takes the place of one that fell silent, and is refused otherwise.
-    pub(crate) async fn open(self: &Arc<Self>, newcomer: Newcomer) -> Result<Listed, Claimed> {
+    /// first to end, takes the place of one that fell silent, and is refused otherwise. Few may wait for one name, and
+    /// an operator has a limited number, so that one key takes not all the room there is.
+    pub(crate) async fn open(self: &Arc<Self>, newcomer: Newcomer) -> Result<Listed, NotListed> {
         let connection = Arc::new(self.connection(newcomer, Instant::now()));
         let deadline = tokio::time::Instant::now() + self.handover;
-        while let Err((node, holder)) = self.try_list(&connection) {
+        let mut waiting = None;
+        while let Some((hold, holder)) = self.try_list(&connection)? {
+            if waiting.is_none() {
+                waiting = Some(self.wait_for(&hold)?);
+            }
             if timeout_at(deadline, holder.ended.cancelled()).await.is_err() {
-                return Err(Claimed { node, holder: holder.from });
+                return Err(NotListed::Claimed { node: hold.0, holder: holder.from });
             }
         }
         Ok(Listed { list: Arc::clone(self), connection })
+    }
+
+    fn wait_for(&self, hold: &Hold) -> Result<Waiting<'_>, NotListed> {
+        let mut open = self.lock();
+        let count = open.waiting.entry(hold.clone()).or_default();
+        if *count >= NEWCOMERS {
+            return Err(NotListed::Waiting(NEWCOMERS));
+        }
+        *count += 1;
+        Ok(Waiting { list: self, hold: hold.clone() })
     }
 
     fn connection(&self, newcomer: Newcomer, opened: Instant) -> Connection {
@@ -177,7 +236,8 @@ impl Connections {
         }
     }
 
-    fn try_list(&self, connection: &Arc<Connection>) -> Result<(), (NodeName, Arc<Connection>)> {
+    /// Lists it, or says who holds its name.
+    fn try_list(&self, connection: &Arc<Connection>) -> Result<Option<(Hold, Arc<Connection>)>, NotListed> {
         let mut open = self.lock();
         if let Some((node, lane)) = connection.hold() {
             if let Some(holder) = open.holders.get(&(node.clone(), lane)) {
@@ -186,12 +246,19 @@ impl Connections {
                 if speaker.silence() >= STALE {
                     holder.close("replaced");
                 }
-                return Err((node, Arc::clone(holder)));
+                return Ok(Some(((node, lane), Arc::clone(holder))));
             }
             open.holders.insert((node, lane), Arc::clone(connection));
         }
+        if let Party::Operator(name) = &connection.party {
+            let count = open.operators.entry(name.clone()).or_default();
+            if *count >= self.per_operator {
+                return Err(NotListed::Operator(self.per_operator));
+            }
+            *count += 1;
+        }
         open.by_id.insert(connection.id, Arc::clone(connection));
-        Ok(())
+        Ok(None)
     }
 
     /// Closes the connections of nodes that fell silent. Called now and then: a timer per connection would cost more.
@@ -222,18 +289,7 @@ impl Connections {
 
     /// Names of the operators that are connected, in order and each once.
     pub(crate) fn operators(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .lock()
-            .by_id
-            .values()
-            .filter_map(|connection| match &connection.party {
-                Party::Operator(name) => Some(name.to_string()),
-                _ => None,
-            })
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        self.lock().operators.keys().map(ToString::to_string).collect()
     }
 }
 
@@ -254,20 +310,21 @@ mod tests {
         Newcomer { party, channel, from: address(), papers: Papers::default(), stop }
     }
 
-    async fn open(list: &Arc<Connections>, name: &str, channel: Channel) -> Result<Listed, Claimed> {
+    async fn open(list: &Arc<Connections>, name: &str, channel: Channel) -> Result<Listed, NotListed> {
         list.open(newcomer(node(name), channel)).await
     }
 
     #[tokio::test]
     async fn a_name_is_held_once_per_lane() {
         let handover = Duration::from_millis(30);
-        let list = Arc::new(Connections { handover, ..Connections::default() });
+        let list = Arc::new(Connections { handover, ..Connections::new(2) });
         let call = open(&list, "web1", Channel::Call).await.ok().unwrap();
         let reply = open(&list, "web1", Channel::Reply).await.ok().unwrap();
         let other = open(&list, "web2", Channel::Call).await.ok().unwrap();
         assert_eq!(list.count(), 3);
         let begun = Instant::now();
-        assert_eq!(open(&list, "web1", Channel::Call).await.err().unwrap().node.as_str(), "web1");
+        let refused = open(&list, "web1", Channel::Call).await.err().unwrap();
+        assert!(matches!(refused, NotListed::Claimed { node, .. } if node.as_str() == "web1"));
         assert!(begun.elapsed() >= handover);
         assert!(!call.connection().stop().is_cancelled());
         drop((call, reply, other));
@@ -276,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_newcomer_gets_the_name_when_the_holder_ends() {
-        let list = Arc::new(Connections::default());
+        let list = Arc::new(Connections::new(2));
         let first = open(&list, "web1", Channel::Call).await.ok().unwrap();
         let (second, ()) = tokio::join!(open(&list, "web1", Channel::Call), async {
             // The newcomer is polled first, and waits by now.
@@ -292,14 +349,14 @@ mod tests {
     fn silent_for(list: &Arc<Connections>, channel: Channel, span: Duration) -> Listed {
         let opened = Instant::now().checked_sub(span).unwrap();
         let connection = Arc::new(list.connection(newcomer(node("web1"), channel), opened));
-        list.try_list(&connection).ok().unwrap();
+        assert!(list.try_list(&connection).unwrap().is_none());
         Listed { list: Arc::clone(list), connection }
     }
 
     #[test]
     fn a_node_that_fell_silent_loses_both_connections() {
         for (span, expected) in [(SILENT - Duration::from_secs(2), None), (SILENT, Some("silent"))] {
-            let list = Arc::new(Connections::default());
+            let list = Arc::new(Connections::new(2));
             let call = silent_for(&list, Channel::Call, span);
             let reply = silent_for(&list, Channel::Reply, span);
             list.sweep();
@@ -308,7 +365,7 @@ mod tests {
             assert_eq!(reply.connection().stop().is_cancelled(), expected.is_some());
         }
         // Being silent on the call lane is a node's nature.
-        let list = Arc::new(Connections::default());
+        let list = Arc::new(Connections::new(2));
         let call = silent_for(&list, Channel::Call, SILENT);
         let reply = silent_for(&list, Channel::Reply, SILENT);
         reply.connection().heard();
@@ -318,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_newcomer_takes_the_place_of_a_holder_that_missed_a_heartbeat() {
-        let list = Arc::new(Connections::default());
+        let list = Arc::new(Connections::new(2));
         let call = silent_for(&list, Channel::Call, STALE);
         let reply = silent_for(&list, Channel::Reply, STALE);
         let ends = |listed: Listed| async move {
@@ -332,13 +389,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn operators_may_come_as_often_as_they_like() {
-        let list = Arc::new(Connections::default());
-        let operator = || "orch://operator/alice".parse().unwrap();
-        let open = || list.open(newcomer(operator(), Channel::Call));
-        let both = (open().await.ok().unwrap(), open().await.ok().unwrap());
-        assert_eq!(list.operators(), ["alice"]);
-        drop(both);
-        assert!(list.operators().is_empty());
+    async fn an_operator_may_come_as_often_as_is_allowed() {
+        let list = Arc::new(Connections::new(2));
+        let open = |name: &str| {
+            let operator = format!("orch://operator/{name}").parse().unwrap();
+            list.open(newcomer(operator, Channel::Call))
+        };
+        let alice = (open("alice").await.ok().unwrap(), open("alice").await.ok().unwrap());
+        assert!(matches!(open("alice").await, Err(NotListed::Operator(2))));
+        let bob = open("bob").await.ok().unwrap();
+        assert_eq!(list.operators(), ["alice", "bob"]);
+        drop(alice.0);
+        let again = open("alice").await.ok().unwrap();
+        drop((alice.1, again, bob));
+        assert!(list.operators().is_empty() && list.count() == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_newcomers_wait_for_a_name() {
+        let list = Arc::new(Connections::new(2));
+        let holder = open(&list, "web1", Channel::Call).await.ok().unwrap();
+        let mut tries = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let list = Arc::clone(&list);
+            tries.spawn(async move { open(&list, "web1", Channel::Call).await });
+        }
+        let (mut claimed, mut too_many) = (0, 0);
+        while let Some(tried) = tries.join_next().await {
+            match tried.unwrap() {
+                Err(NotListed::Claimed { .. }) => claimed += 1,
+                Err(NotListed::Waiting(_)) => too_many += 1,
+                _ => panic!("the name is held"),
+            }
+        }
+        assert_eq!((claimed, too_many), (NEWCOMERS, 50 - NEWCOMERS));
+        assert!(list.lock().waiting.is_empty());
+        drop(holder);
+        assert!(open(&list, "web1", Channel::Call).await.is_ok());
     }
 }

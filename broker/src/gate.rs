@@ -17,13 +17,14 @@ use orch_wire::ids::Party;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{Admission, Entrance, Papers};
-use crate::connections::{Claimed, Listed, Newcomer};
+use crate::connections::{Listed, Newcomer, NotListed};
 use crate::control::{self, Sources};
 use crate::handshakes::{Handshake, Handshakes};
+use crate::hush::{self, Hush};
 use crate::keeper::Event;
 use crate::lanes::LaneSockets;
 use crate::rules::{Inspector, Rules};
@@ -44,6 +45,8 @@ pub(crate) struct Gate {
     pub(crate) room: Arc<Semaphore>,
     /// Room for handshakes; apart, so that strangers cannot take the room of the fleet.
     pub(crate) handshakes: Arc<Handshakes>,
+    /// What of the refusals is not told one by one.
+    pub(crate) hush: Mutex<Hush>,
     /// Cancelled when connections must end.
     pub(crate) stop: CancellationToken,
 }
@@ -84,8 +87,14 @@ impl Gate {
     ) -> JoinSet<()> {
         let mut open = JoinSet::new();
         let mut backoff = Backoff::default();
+        let mut telling = interval(hush::SPAN);
+        telling.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
+                _ = telling.tick() => {
+                    self.tell_the_rest();
+                    continue;
+                }
                 () = closing.cancelled() => return open,
                 Some(_) = open.join_next() => continue,
                 accepted = listener.accept() => accepted,
@@ -165,9 +174,15 @@ impl Gate {
         };
         let listed = match self.sources.connections.open(newcomer).await {
             Ok(listed) => listed,
-            Err(Claimed { node, holder }) => {
+            Err(NotListed::Claimed { node, holder }) => {
                 self.sources.ledger.claimed(entropy::now(), node, ending.from.to_string());
                 return end("claimed", format!("a connection from {holder} has this name"));
+            }
+            Err(NotListed::Operator(limit)) => {
+                return end("too_many_connections", format!("limits.operator_connections is {limit}"));
+            }
+            Err(NotListed::Waiting(limit)) => {
+                return end("too_many_connections", format!("{limit} wait for this name already"));
             }
         };
         // A change that came before it was listed has not looked at it.
@@ -212,13 +227,25 @@ impl Gate {
         result
     }
 
+    fn tell_the_rest(&self) {
+        let due = self.hush.lock().unwrap_or_else(PoisonError::into_inner).due(Instant::now());
+        for (party, counts) in due {
+            tracing::warn!(party, "refused or closed too, and not told one by one: {counts}");
+        }
+    }
+
     fn record(&self, ending: Ending, end: RelayEnd) {
         let Ending { from, opened, party, channel } = ending;
         let party = party.map(|party| party.to_string()).unwrap_or_default();
         let channel = channel.map(|channel| channel.to_string()).unwrap_or_default();
         match end.reason {
             "closed" | "stopped" => tracing::debug!(party, channel, %from, "{}", end.reason),
-            reason => tracing::warn!(party, channel, %from, detail = end.detail, "{reason}"),
+            reason => {
+                let mut hush = self.hush.lock().unwrap_or_else(PoisonError::into_inner);
+                if hush.tells(Instant::now(), &party, reason) {
+                    tracing::warn!(party, channel, %from, detail = end.detail, "{reason}");
+                }
+            }
         }
         let closing = Closing {
             at: entropy::now(),

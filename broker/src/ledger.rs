@@ -1,5 +1,6 @@
 //! What went wrong, counted: refusals by party and reason, claims, and the last closings.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,8 +8,10 @@ use orch_wire::control::{Claim, Closing, Refusals};
 use orch_wire::ids::NodeName;
 use orch_wire::time::Timestamp;
 
-/// Closings that are remembered.
+/// Closings of known parties that are remembered.
 const RECENT: usize = 64;
+/// Closings of strangers that are remembered, apart: they come as often as they like.
+const STRANGERS: usize = 16;
 /// Pairs of party and reason, and claims, that are counted apart; the names come from the fleet's own certificates.
 const DISTINCT: usize = 4096;
 /// Party under which the rest is counted.
@@ -22,6 +25,7 @@ struct Counts {
     refused: BTreeMap<(String, &'static str), u64>,
     claims: BTreeMap<NodeName, Claim>,
     recent: VecDeque<Closing>,
+    strangers: VecDeque<Closing>,
 }
 
 /// The broker's counters. Written when a connection ends, never per message.
@@ -51,10 +55,13 @@ impl Ledger {
             let count = counts.refused.entry(key).or_default();
             *count = count.saturating_add(1);
         }
-        if counts.recent.len() >= RECENT {
-            counts.recent.pop_back();
-        }
-        counts.recent.push_front(closing);
+        let (ring, room) = if closing.party.is_empty() {
+            (&mut counts.strangers, STRANGERS)
+        } else {
+            (&mut counts.recent, RECENT)
+        };
+        ring.truncate(room - 1);
+        ring.push_front(closing);
     }
 
     /// A second connection for a node's name was refused.
@@ -77,6 +84,8 @@ impl Ledger {
     /// All of it, the most recent closing first.
     pub(crate) fn report(&self) -> Report {
         let counts = self.lock();
+        let mut recent: Vec<Closing> = counts.recent.iter().chain(&counts.strangers).cloned().collect();
+        recent.sort_by_key(|closing| Reverse(closing.at));
         Report {
             refused: counts
                 .refused
@@ -88,7 +97,7 @@ impl Ledger {
                 })
                 .collect(),
             claims: counts.claims.values().cloned().collect(),
-            recent: counts.recent.iter().cloned().collect(),
+            recent,
         }
     }
 }
@@ -120,6 +129,21 @@ mod tests {
         assert_eq!(report.refused, [expected]);
         assert_eq!(report.recent.len(), 3);
         assert_eq!(report.recent[0].party, "node b");
+    }
+
+    #[test]
+    fn strangers_do_not_hide_how_others_ended() {
+        let ledger = Ledger::default();
+        let at = |millis, party| Closing { at: Timestamp::from_millis(millis), ..closing(party, "tls") };
+        ledger.closed("tls", at(1, "node a"));
+        for millis in 2..1000 {
+            ledger.closed("tls", at(millis, ""));
+        }
+        ledger.closed("tls", at(1000, "node b"));
+        let recent = ledger.report().recent;
+        assert_eq!(recent.len(), STRANGERS + 2);
+        assert_eq!((recent[0].party.as_str(), recent[STRANGERS + 1].party.as_str()), ("node b", "node a"));
+        assert!(recent.is_sorted_by_key(|closing| Reverse(closing.at)));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `connections`, `rules` | keeps the list of open ones, holds each to its rules |
 //! | `lanes` | the device: forwards calls and replies, answers probes and cards |
 //! | `roster`, `roster_store`, `keeper` | who is there: the state machine, its file, the task that owns both |
-//! | `control`, `ledger` | what the broker itself says; what it has counted |
+//! | `control`, `ledger`, `hush` | what the broker itself says; what it has counted; what it does not log line by line |
 //! | `broker` | starts and stops all of it |
 
 mod admission;
@@ -22,6 +22,7 @@ mod connections;
 mod control;
 mod gate;
 mod handshakes;
+mod hush;
 mod identity;
 mod keeper;
 mod lanes;
@@ -39,5 +40,7 @@ pub mod pure {
 }
 
 pub use admission::Admission;
-pub use broker::{Broker, BrokerConfig, CONNECTIONS, HANDSHAKES, RunningBroker, StartError};
+pub use broker::{
+    Broker, BrokerConfig, CONNECTIONS, HANDSHAKES, OPERATOR_CONNECTIONS, RunningBroker, StartError,
+};
 pub use identity::{Collectives, Roles};

@@ -63,6 +63,7 @@ impl Settings {
         BrokerConfig {
             admission: self.admission.clone(),
             connections: config.connections.value,
+            operator_connections: config.operator_connections.value,
             handshakes: config.handshakes.value,
             ..BrokerConfig::new(
                 self.credentials.clone(),
@@ -93,6 +94,7 @@ impl Settings {
                 ("tls.ca", self.credentials.same_authorities(&other.credentials)),
                 ("tls.cert", self.credentials.same_certificate(&other.credentials)),
                 ("limits.connections", a.connections.value == b.connections.value),
+                ("limits.operator_connections", a.operator_connections.value == b.operator_connections.value),
                 ("limits.handshakes", a.handshakes.value == b.handshakes.value),
             ]),
         }

@@ -403,6 +403,47 @@ fn a_name_in_use_is_claimed_by_a_second_machine() -> Result<()> {
     goes_on(&fleet)
 }
 
+/// Who opens connections without end takes what one party may have, and the others do not notice.
+#[test]
+fn one_key_does_not_take_all_the_room() -> Result<()> {
+    let mut fleet = fleet()?;
+    let (operator, n01) = (fleet.issue("orch://operator/mallory")?, fleet.issue("orch://node/n01")?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let dial = |own, lane| RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(own), Some(lane));
+    let held = runtime.block_on(async {
+        let mut held = Vec::new();
+        for _ in 0..1010 {
+            held.push(dial(&operator, CONTROL).await?);
+        }
+        let mut claims = Vec::new();
+        for _ in 0..40 {
+            claims.push(dial(&n01, CALL).await?);
+        }
+        for claim in claims {
+            claim.closed().await?;
+        }
+        anyhow::Ok(held)
+    })?;
+    fleet.await_refused("operator mallory", "too_many_connections", 10);
+    fleet.await_refused("node n01", "too_many_connections", 1);
+    goes_on(&fleet)?;
+    drop((held, runtime));
+    let refused = fleet.status()?.refused;
+    let count =
+        |party, reason| refused.iter().find(|r| r.party == party && r.reason == reason).map(|r| r.count);
+    assert_eq!(count("operator mallory", "too_many_connections"), Some(10), "{refused:?}");
+    assert_eq!(
+        count("node n01", "too_many_connections").unwrap_or_default()
+            + count("node n01", "claimed").unwrap_or_default(),
+        40,
+        "{refused:?}"
+    );
+    let log = fleet.broker()?.log();
+    let told = log.lines().filter(|line| line.contains("too_many_connections party=")).count();
+    assert!(told <= 40, "{told} lines");
+    Ok(())
+}
+
 /// A record of a handshake that begins so and is filled up to its longest.
 fn record(begin: &[u8]) -> Vec<u8> {
     let mut bytes = [&[0x16, 3, 1, 0x3f, 0xfc], begin].concat();
