@@ -277,9 +277,16 @@ impl Connections {
     /// Closes those to which there is an objection, which is what they are counted by; how many.
     pub(crate) fn judge(&self, objection: impl Fn(&Connection) -> Option<&'static str>) -> usize {
         let open = self.lock();
-        let objected =
-            open.by_id.values().filter_map(|connection| Some((connection, objection(connection)?)));
-        objected.map(|(connection, why)| connection.close(why)).count()
+        let objected: Vec<_> =
+            open.by_id.values().filter_map(|connection| Some((connection, objection(connection)?))).collect();
+        // First the reasons of all: a peer that loses one connection may end its others at once.
+        for (connection, why) in &objected {
+            let _ = connection.why.set(why);
+        }
+        for (connection, why) in &objected {
+            connection.close(why);
+        }
+        objected.len()
     }
 
     /// How many are open.

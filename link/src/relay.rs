@@ -345,9 +345,11 @@ where
         relay.poll(cx)
     })
     .await;
+    // At once, with all that waits: while nobody reads the local side, the sockets behind it would pile up more.
+    let Relay { mut peer, local, inward, outward, .. } = relay;
+    drop((local, inward, outward));
     // Tell the peer that this is an end and no cut; it may be gone already.
-    let _ = tokio::time::timeout(Duration::from_secs(1), tokio::io::AsyncWriteExt::shutdown(&mut relay.peer))
-        .await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), tokio::io::AsyncWriteExt::shutdown(&mut peer)).await;
     end
 }
 
