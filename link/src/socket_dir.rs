@@ -30,6 +30,7 @@ impl SocketDir {
             ));
         }
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(base).map_err(|e| at(base, &e))?;
+        require_safe(base)?;
         remove_stale(base);
         let tag = u32::from_le_bytes(entropy::random());
         let path = base.join(format!("{:x}-{tag:08x}", std::process::id()));
@@ -58,6 +59,33 @@ impl Drop for SocketDir {
         // Nothing can be done about a failure here; the next start removes what is left.
         let _ = std::fs::remove_dir_all(&self.path);
     }
+}
+
+/// Refuses a folder in which others can put something in the place of ours: another user's, or one that others may
+/// write to, unless its sticky bit keeps them from what is not theirs.
+fn require_safe(base: &Path) -> io::Result<()> {
+    const STICKY: u32 = 0o1000;
+    let meta = std::fs::metadata(base).map_err(|e| at(base, &e))?;
+    let (mode, owner) = (meta.mode() & 0o7777, meta.uid());
+    let unsafe_because = if !is_own(owner) {
+        format!("it belongs to another user ({owner})")
+    } else if mode & 0o022 != 0 && mode & STICKY == 0 {
+        format!("others may write to it (mode {mode:04o})")
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{}: {unsafe_because}, so that they could listen in; choose another run folder, or make this one private",
+            base.display()
+        ),
+    ))
+}
+
+/// Whether a file of this owner is this user's own, or the system's.
+pub(crate) fn is_own(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Removes folders of processes that no longer run: a killed process cannot clean up.
@@ -96,6 +124,28 @@ mod tests {
         assert_ne!(dir.fresh_socket(), dir.fresh_socket());
         drop(dir);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_change_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        for (mode, good) in
+            [(0o700, true), (0o755, true), (0o1777, true), (0o777, false), (0o720, false), (0o702, false)]
+        {
+            std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let made = SocketDir::create(base.path());
+            assert_eq!(made.is_ok(), good, "{mode:o}: {made:?}");
+            if let Err(error) = made {
+                assert!(error.to_string().contains("others may write to it (mode 07"), "{error}");
+            }
+        }
+        // Only root can make a folder another's.
+        if rustix::process::geteuid().is_root() {
+            std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+            std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
+            let error = SocketDir::create(base.path()).unwrap_err();
+            assert!(error.to_string().contains("another user (12345)"), "{error}");
+        }
     }
 
     #[test]

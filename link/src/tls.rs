@@ -23,6 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::metered::Metered;
 use crate::revocation::{CertificateId, Revocations};
+use crate::socket_dir::is_own;
 
 /// The broker's end of a connection.
 pub type ServerStream = tokio_rustls::server::TlsStream<Metered>;
@@ -89,6 +90,14 @@ pub enum CredentialsError {
         path: PathBuf,
         /// Its mode.
         mode: u32,
+    },
+    /// A key file of another user.
+    #[error("{path}: another user ({owner}) may read this key, for it is theirs; run `chown` on it", path = .path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
     },
     /// Not PEM of the kind expected.
     #[error("{what}: {detail}")]
@@ -244,13 +253,16 @@ fn read(path: &Path) -> Result<String, CredentialsError> {
     std::fs::read_to_string(path).map_err(|source| CredentialsError::Read { path: path.to_owned(), source })
 }
 
-/// Refuses a secret file that others than its owner may read.
+/// Refuses a secret file that others than this user, or the system, may read.
 pub fn require_private(path: &Path) -> Result<(), CredentialsError> {
     let meta =
         std::fs::metadata(path).map_err(|source| CredentialsError::Read { path: path.to_owned(), source })?;
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(CredentialsError::Mode { path: path.to_owned(), mode });
+    }
+    if !is_own(meta.uid()) {
+        return Err(CredentialsError::Owner { path: path.to_owned(), owner: meta.uid() });
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use orch_link::{LinkEvent, LinkHandle, entropy};
 use orch_wire::body::{Answer, Ending, code};
+use orch_wire::codec;
 use orch_wire::envelope::Frames;
 use orch_wire::ids::CallId;
 use orch_wire::keys::Keys;
@@ -29,6 +30,9 @@ use crate::work::{Reply, Work};
 
 /// An action that takes longer is answered with `accepted` first.
 const MOMENT: Duration = Duration::from_millis(200);
+/// Replies that wait for their turn at once, and the longest that does: others go at once, so that what waits is little.
+const DELAYED: usize = 1024;
+const DELAYED_BYTES: usize = 4096;
 /// Time for killed actions to be gone at shutdown.
 const KILLING: Duration = Duration::from_secs(3);
 
@@ -90,6 +94,8 @@ pub(crate) struct Dispatcher {
     accepts: HashMap<CallId, AlarmKey>,
     queue: VecDeque<Box<Work>>,
     alarms: Alarms<Alarm>,
+    /// How many of the alarms are replies.
+    delayed: usize,
     reading: Option<JoinHandle<Snapshot>>,
 }
 
@@ -119,6 +125,7 @@ impl Dispatcher {
             accepts: HashMap::new(),
             queue: VecDeque::new(),
             alarms: Alarms::default(),
+            delayed: 0,
             reading: None,
         }
     }
@@ -273,9 +280,10 @@ impl Dispatcher {
 
     fn reply(&mut self, mut reply: Reply) {
         let spread = u64::try_from(reply.spread.as_millis()).unwrap_or(u64::MAX);
-        if spread > 0 && !self.stop.is_cancelled() {
+        if spread > 0 && self.delayed < DELAYED && is_small(&reply.answer) && !self.stop.is_cancelled() {
             let delay = Duration::from_millis(entropy::nonce() % spread);
             reply.spread = Duration::ZERO;
+            self.delayed += 1;
             self.alarms.set(delay, Alarm::Send(Box::new(reply)));
             return;
         }
@@ -308,7 +316,10 @@ impl Dispatcher {
                         tracing::debug!(%call, "accepted: it takes longer than a moment");
                     }
                 }
-                Alarm::Send(reply) => self.send_reply(&reply),
+                Alarm::Send(reply) => {
+                    self.delayed -= 1;
+                    self.send_reply(&reply);
+                }
                 Alarm::Card => {
                     self.send_card(false);
                     self.set_card_alarm();
@@ -422,6 +433,10 @@ impl Dispatcher {
             }
         }
     }
+}
+
+fn is_small(answer: &Answer) -> bool {
+    codec::encode(answer).is_ok_and(|bytes| bytes.len() <= DELAYED_BYTES)
 }
 
 async fn joined(reading: &mut Option<JoinHandle<Snapshot>>) -> Result<Snapshot, JoinError> {

@@ -36,6 +36,9 @@ use orch_wire::topic::{ReplyTopic, Topic};
 /// Longest span over which replies are spread.
 const MAX_SPREAD: Duration = Duration::from_secs(30);
 
+/// Messages from ahead of time that are remembered.
+const AHEAD: usize = 4096;
+
 /// What must be done about a message.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "made and taken apart at once, never stored")]
@@ -81,6 +84,8 @@ pub struct Intake {
     collectives: Vec<CollectiveName>,
     keys: Keys,
     window: ReplayWindow,
+    /// Messages from ahead of time, apart: nobody's clock may fill the window for longer than a message lives.
+    ahead: ReplayWindow,
     running: HashMap<CallId, Running>,
     spool: Spool,
     pub(crate) counters: Counters,
@@ -94,6 +99,7 @@ impl Intake {
             collectives,
             keys,
             window: ReplayWindow::default(),
+            ahead: ReplayWindow::with_capacity(AHEAD),
             running: HashMap::new(),
             spool: Spool::default(),
             counters: Counters::default(),
@@ -160,6 +166,13 @@ impl Intake {
     fn admit(&mut self, opened: &Opened, now: Timestamp) -> Admission {
         let header = &opened.header;
         let expires = expires_at(header.issued_at, header.ttl.into()).max(now.plus(SKEW));
+        if self.ahead.contains(header.id) {
+            return Admission::Replay;
+        }
+        if freshness(header.issued_at, header.ttl.into(), now) == Freshness::PostDated {
+            // Remembered until its time is over: it was refused, and must not be obeyed when its time has come.
+            return self.ahead.admit(header.id, expires, now);
+        }
         self.window.admit(header.id, expires, now)
     }
 
@@ -177,6 +190,13 @@ impl Intake {
         let admission = self.admit(opened, now);
         if admission == Admission::Replay {
             return Self::quiet(&mut self.counters.replayed);
+        }
+        if admission == Admission::Full
+            && freshness(opened.header.issued_at, opened.header.ttl.into(), now) == Freshness::PostDated
+        {
+            // One that cannot be remembered could be played again when its time has come; who is told nothing is not
+            // told that nothing will be done.
+            return Self::quiet(&mut self.counters.expired);
         }
         if self.is_others(call.call, caller) {
             return self.refuse_stranger(call.call, &call.reply_to);

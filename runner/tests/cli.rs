@@ -212,6 +212,29 @@ fn a_node_that_asks_with_a_request_keeps_its_key() {
 }
 
 #[test]
+fn a_nodes_certificate_is_none_to_ask_the_broker_with() {
+    let dir = fleet(1);
+    orch(dir.path(), &["pki", "add-node", "fleet", "web1"]);
+    let config = "broker = '127.0.0.1:1'\nca = 'ca.pem'\ncert = 'node.pem'\nkey = 'node.key'\npsk = 'psk'\n";
+    std::fs::write(dir.path().join("fleet/nodes/web1/orch.toml"), config).unwrap();
+    for command in [["broker", "status"].as_slice(), &["ping"]] {
+        let ended = orch(dir.path(), &[&["--config", "fleet/nodes/web1/orch.toml"], command].concat());
+        assert_eq!(ended.code, Some(69), "{}", ended.err);
+        assert!(ended.err.contains("node web1") && ended.err.contains("add-operator"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn a_folder_that_a_lab_cannot_write_to_is_known_before_it_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let ended = orch(dir.path(), &["lab", "100000", "--dir", "file"]);
+    // So many nodes would be refused, too; but later.
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+    assert!(ended.err.contains("file"), "{}", ended.err);
+}
+
+#[test]
 fn each_value_tells_where_it_comes_from() {
     let dir = fleet(4567);
     let ended = orch(dir.path(), &["--config", CONFIG, "config", "show", "-T", "eu"]);

@@ -53,6 +53,11 @@ impl ReplayWindow {
         Admission::Fresh
     }
 
+    /// Whether an id is remembered.
+    pub fn contains(&self, id: MessageId) -> bool {
+        self.seen.contains(&id)
+    }
+
     /// Ids remembered now.
     pub fn len(&self) -> usize {
         self.seen.len()

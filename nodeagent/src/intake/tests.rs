@@ -358,6 +358,25 @@ fn a_cancel_stops_a_call_or_keeps_it_from_beginning() {
 }
 
 #[test]
+fn messages_from_ahead_of_time_fill_no_window_and_are_not_obeyed_when_it_comes() {
+    let hour = 3_600_000;
+    let mut node = Node::new();
+    node.intake.window = ReplayWindow::with_capacity(1);
+    node.intake.ahead = ReplayWindow::with_capacity(2);
+    let ahead = |call| Said { issued: START + hour, made: START + hour, ..said(call) };
+    let first = node.frames(&ahead(1), false);
+    assert!(matches!(node.take(&first), Step::Reply(_)));
+    assert_eq!(node.code(&ahead(2)), code::CLOCK);
+    // One more cannot be remembered: its sender is not told that nothing will be done.
+    assert!(matches!(node.say(&ahead(3)), Step::Quiet));
+    // A write of now finds its place.
+    assert!(matches!(node.say(&said(4)), Step::Begin(_)));
+    node.now = START + hour;
+    assert!(matches!(node.take(&first), Step::Quiet));
+    assert_eq!((node.intake.counters.replayed, node.intake.counters.expired), (1, 3));
+}
+
+#[test]
 fn a_full_replay_window_refuses_writes_only() {
     let mut node = Node::new();
     node.intake.window = ReplayWindow::with_capacity(1);

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use orch_link::{control, entropy};
 use orch_wire::control::{Reply, Request, Status};
-use orch_wire::ids::NodeName;
+use orch_wire::ids::{NodeName, Party};
 use orch_wire::limits::CONTROL_REPLY_BYTES;
 use orch_wire::nodeset;
 use serde_json::json;
@@ -114,6 +114,10 @@ pub(super) fn unfolded(texts: &[String]) -> Result<Vec<NodeName>, Failure> {
 
 async fn ask(ground: &Ground<'_>, flags: &FleetFlags, request: Request) -> Result<Reply, Failure> {
     let reach = ground.fleet(flags).await?;
+    let party = reach.dialer().credentials().party();
+    if !matches!(party, Party::Operator(_)) {
+        return Err(ConnectError::NotAnOperator(party.to_string()).into());
+    }
     let limit = reach.dialer().timeout();
     let talking = async {
         let mut stream =

@@ -9,6 +9,7 @@ use super::flags::nodes_of_lab;
 use super::fleet::Ground;
 use crate::exit::Exit;
 use crate::lab::LabConfig;
+use crate::pki::prepare_folder;
 use crate::report::count;
 
 const EXAMPLES: &str = "\
@@ -35,6 +36,10 @@ pub(super) struct LabCommand {
 
 impl LabCommand {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
+        // Before the lab, which takes its time.
+        if let Some(dir) = &self.dir {
+            prepare_folder(dir)?;
+        }
         let lab = ground.start_lab(LabConfig { nodes: self.nodes, host: self.lab_host }).await?;
         let temporary = match &self.dir {
             Some(_) => None,

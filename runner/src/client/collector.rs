@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use orch_wire::body::Answer;
 use orch_wire::header::Stage;
 use orch_wire::ids::NodeName;
-use orch_wire::limits::{ANSWER_GRACE, AWAY_GRACE, RECONNECT_GRACE, RESEND_AFTER};
+use orch_wire::limits::{ANSWER_GRACE, AWAY_GRACE, OUTPUT_BYTES, RECONNECT_GRACE, RESEND_AFTER};
 use orch_wire::outcome::{NodeResult, Outcome};
 
 use super::types::CallReport;
@@ -70,9 +70,15 @@ struct Slot {
     state: State,
     standing: Standing,
     deadline: Instant,
+    /// Bytes of output that came.
+    output: usize,
 }
 
 impl Slot {
+    fn waiting(standing: Standing, deadline: Instant) -> Self {
+        Self { state: State::Waiting, standing, deadline, output: 0 }
+    }
+
     fn is_open(&self) -> bool {
         matches!(self.state, State::Waiting | State::Accepted)
     }
@@ -87,6 +93,19 @@ pub(super) enum Noted {
     Final(Outcome),
     /// Nothing new, or from a node that was not asked.
     Nothing,
+}
+
+/// What becomes of a piece of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// It is shown.
+    Shown,
+    /// With it the node has said more than an action may; nothing of it is shown from here on.
+    FirstTooMuch,
+    /// It came after that.
+    TooMuch,
+    /// It is of a node that was not asked, or that has ended.
+    Unasked,
 }
 
 /// What is to be done after a tick.
@@ -131,7 +150,7 @@ impl Collector {
         };
         for (node, standing) in plan.nodes {
             let deadline = collector.first_deadline(standing, now);
-            collector.slots.insert(node, Slot { state: State::Waiting, standing, deadline });
+            collector.slots.insert(node, Slot::waiting(standing, deadline));
         }
         collector.outstanding = collector.slots.len();
         collector.next_check = collector.earliest_deadline();
@@ -182,8 +201,7 @@ impl Collector {
                 return Noted::Nothing;
             }
             let deadline = self.first_deadline(Standing::Here, now);
-            self.slots
-                .insert(node.clone(), Slot { state: State::Waiting, standing: Standing::Here, deadline });
+            self.slots.insert(node.clone(), Slot::waiting(Standing::Here, deadline));
             self.outstanding += 1;
         }
         let elapsed = now.duration_since(self.started);
@@ -213,6 +231,20 @@ impl Collector {
                 Noted::Progress
             }
             _ => Noted::Nothing,
+        }
+    }
+
+    /// Takes note of a piece of output, after the answer that it came in.
+    pub(super) fn output(&mut self, node: &NodeName, bytes: usize) -> Piece {
+        let Some(slot) = self.slots.get_mut(node).filter(|slot| slot.is_open()) else {
+            return Piece::Unasked;
+        };
+        let before = slot.output;
+        slot.output = before.saturating_add(bytes);
+        match (before > OUTPUT_BYTES, slot.output > OUTPUT_BYTES) {
+            (false, false) => Piece::Shown,
+            (false, true) => Piece::FirstTooMuch,
+            (true, _) => Piece::TooMuch,
         }
     }
 
@@ -390,6 +422,25 @@ mod tests {
         assert_eq!(call.answer(node("stranger"), Stage::Done, ok(), now), Noted::Nothing);
         assert_eq!(call.outstanding(), 0);
         assert_eq!(outcome(&call.finish("", now), "a"), (Outcome::Ok, false));
+    }
+
+    #[test]
+    fn output_is_shown_of_who_was_asked_and_up_to_a_limit() {
+        let now = Instant::now();
+        let mut call = Collector::new(plan(false, &[("a", Standing::Here), ("b", Standing::Here)]), now);
+        for (name, bytes, expected) in [
+            ("stranger", 1, Piece::Unasked),
+            ("a", OUTPUT_BYTES, Piece::Shown),
+            ("a", 1, Piece::FirstTooMuch),
+            ("a", 1, Piece::TooMuch),
+            ("b", usize::MAX, Piece::FirstTooMuch),
+            ("b", usize::MAX, Piece::TooMuch),
+        ] {
+            call.answer(node(name), Stage::Output, None, now);
+            assert_eq!(call.output(&node(name), bytes), expected, "{name} {bytes}");
+        }
+        call.answer(node("a"), Stage::Done, ok(), now);
+        assert_eq!(call.output(&node("a"), 1), Piece::Unasked);
     }
 
     #[test]

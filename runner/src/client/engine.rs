@@ -16,7 +16,7 @@ use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::topic::Topic;
 use tokio::sync::oneshot;
 
-use super::collector::{Collector, Noted, Plan, Standing};
+use super::collector::{Collector, Noted, Piece, Plan, Standing};
 use super::compose::{Addressees, Composer, Errand};
 use super::feed::FeedEvent;
 use super::moment::Moment;
@@ -314,17 +314,25 @@ impl Engine {
                 Err(error) => Some(Answer::failed(orch_wire::body::code::REPLY, error.to_string())),
             },
         };
-        if reply.stage == Stage::Output
-            && let Some(text) = answer.as_ref().and_then(|answer| answer.chunk.clone())
-        {
-            (active.events)(CallEvent::Output { node: node.clone(), text });
-        }
+        let output = match &answer {
+            Some(answer) if reply.stage == Stage::Output => answer.chunk.clone(),
+            _ => None,
+        };
         match active.collector.answer(node.clone(), reply.stage, answer, now.steady) {
             Noted::Nothing => {}
             Noted::Progress => {
                 (active.events)(CallEvent::Progress { node: node.clone(), stage: reply.stage });
             }
             Noted::Final(outcome) => (active.events)(CallEvent::Answered { node: node.clone(), outcome }),
+        }
+        if let Some(text) = output {
+            match active.collector.output(node, text.len()) {
+                Piece::Shown => (active.events)(CallEvent::Output { node: node.clone(), text }),
+                Piece::FirstTooMuch => (active.events)(CallEvent::Notice(format!(
+                    "{node} sends more output than an action may; the rest of it is not shown"
+                ))),
+                Piece::TooMuch | Piece::Unasked => {}
+            }
         }
         self.finish_if_complete(reply.call, now);
     }

@@ -57,7 +57,9 @@ impl Config {
     /// The error of the value that named the file at fault.
     fn blame(&self, files: &CredentialFiles, error: &CredentialsError) -> ConfigError {
         let setting = match error {
-            CredentialsError::Read { path, .. } | CredentialsError::Mode { path, .. } => {
+            CredentialsError::Read { path, .. }
+            | CredentialsError::Mode { path, .. }
+            | CredentialsError::Owner { path, .. } => {
                 if *path == files.ca {
                     &self.ca
                 } else if *path == files.key {

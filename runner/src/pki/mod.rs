@@ -10,4 +10,4 @@ mod texts;
 
 pub use authority::{Authority, BrokerHost, CertPem, HostError, PkiError};
 pub use files::{Init, PORT, PkiFolder, new_psk, write_operator};
-pub use store::StoreError;
+pub use store::{StoreError, prepare_folder};

@@ -93,6 +93,12 @@ pub(super) fn private_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StoreError::io("make", path))
 }
 
+/// Makes a folder that only this user may enter, or finds that it can be written to.
+pub fn prepare_folder(path: &Path) -> Result<(), StoreError> {
+    private_folder(path)?;
+    tempfile::tempfile_in(path).map(drop).map_err(StoreError::io("write to", path))
+}
+
 /// Writes files into a folder; refuses before the first one if any of them is there.
 pub(super) fn write_new(folder: &Path, entries: &[Entry<'_>]) -> Result<(), StoreError> {
     for entry in entries {
