@@ -45,8 +45,7 @@ impl Server {
     /// # Errors
     /// When the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("pid")?;
-        kill_process(pid, signal).context("signalling")
+        self::signal(self.child.id(), signal)
     }
 
     /// Kills it, as a crash would, and waits for its end.
@@ -77,6 +76,26 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process that the caller started and has not waited for.
+///
+/// # Errors
+/// When the process is gone.
+pub fn signal(process: u32, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).context("pid")?;
+    kill_process(pid, signal).context("signalling")
+}
+
+/// A size that the kernel tells of a process, such as `VmHWM`, in bytes.
+///
+/// # Errors
+/// When the process is gone, or the kernel tells no such size.
+pub fn memory(process: u32, field: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kilobytes = line.and_then(|line| line.trim().split(' ').next()).with_context(|| field.to_owned())?;
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
 /// How a command ended, as text.

@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MORE: u8 = 1;
 const LONG: u8 = 2;
 
+/// A connection that was dialled.
+pub type Client = TlsStream<TcpStream>;
+
 /// Runs a conversation to its end.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub struct RawPeer<S> {
     stream: S,
 }
 
-impl RawPeer<TlsStream<TcpStream>> {
+impl RawPeer<Client> {
     /// Goes to the broker on this port of the loopback with any certificate or none, and any ALPN or none.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use orch_link::entropy;
 use orch_link::tls::Channel;
 use orch_tests::fake_broker::{FakeBroker, Taken};
 use orch_tests::fleet::{Fleet, Node};
+use orch_tests::process::memory;
 use orch_tests::raw_peer::{long_head, message, subscription};
 use orch_tests::wait;
 use orch_wire::body::{Answer, Ending};
@@ -42,15 +43,20 @@ fn echo(nonce: u64) -> Result<Header> {
 /// What a broker says on every lane instead of what it should.
 #[derive(Debug, Clone, Copy)]
 enum Nonsense {
-    Garbage,
+    Garbage(usize),
     Closed,
     Huge(u64),
     EmptyParts,
     Identity,
 }
 
-const ALL: [Nonsense; 6] = [
-    Nonsense::Garbage,
+const ALL: [Nonsense; 11] = [
+    Nonsense::Garbage(1),
+    Nonsense::Garbage(10),
+    Nonsense::Garbage(63),
+    Nonsense::Garbage(64),
+    Nonsense::Garbage(300),
+    Nonsense::Garbage(70_000),
     Nonsense::Closed,
     Nonsense::Huge(1 << 62),
     Nonsense::Huge(1 << 36),
@@ -65,7 +71,17 @@ impl Nonsense {
         let publishes = (channel == Channel::Call) == node_side;
         let socket = if publishes { "PUB" } else { "SUB" };
         match self {
-            Nonsense::Garbage => peer.write_if_it_takes_it(&[0x55; 300]).await,
+            Nonsense::Garbage(length) => {
+                // A greeting that goes wrong only at its end, and what could have followed it.
+                let garbage: Vec<u8> = orch_tests::raw_peer::hello(&[])
+                    .into_iter()
+                    .take(63)
+                    .chain((1..=255).cycle())
+                    .take(length)
+                    .collect();
+                peer.write_if_it_takes_it(&garbage).await;
+                return;
+            }
             Nonsense::Closed => return,
             Nonsense::Identity => {
                 let ready = [("Socket-Type", socket.as_bytes()), ("Identity", b"x")];
@@ -117,6 +133,8 @@ fn nonsense_ends_the_connection_of_a_node_and_not_the_node() -> Result<()> {
         });
         assert!(fake.taken() > 0);
         assert!(fleet.node("n01")?.is_running()?, "{nonsense:?}");
+        let peak = memory(fleet.node("n01")?.id(), "VmHWM")?;
+        assert!(peak < 100 * 1024 * 1024, "{nonsense:?}: {peak}");
     }
     recovers(&mut fleet)
 }
@@ -231,6 +249,8 @@ enum Lie {
     Control(Vec<u8>),
     /// Sound lanes, a node in the roster, and replies of its own make.
     Replies,
+    /// The same, with answers of a node that has this key, in another form, place or order than the node gave them.
+    Played(String),
 }
 
 fn framed(bytes: &[u8]) -> Vec<u8> {
@@ -283,7 +303,9 @@ async fn lie_to_runner(
             return Ok(());
         }
         (Lie::Control(bytes), Channel::Control) => peer.write_if_it_takes_it(bytes).await,
-        (Lie::Replies, Channel::Control) => peer.write_if_it_takes_it(&roster(Presence::Here)?).await,
+        (Lie::Replies | Lie::Played(_), Channel::Control) => {
+            peer.write_if_it_takes_it(&roster(Presence::Here)?).await
+        }
         (_, Channel::Reply) => {
             peer.greet("PUB").await?;
             peer.greeted().await?;
@@ -307,8 +329,12 @@ async fn lie_to_runner(
                         replies.publish(&envelope::unsealed(&Topic::Reply(to), &echo(nonce)?)?).await?;
                     }
                     Kind::Call(call) | Kind::Resend(call) => {
-                        for made_up in made_up(&call, &frames)? {
-                            replies.publish(&made_up).await?;
+                        let said = match &lie {
+                            Lie::Played(psk) => played(&call, &Keys::derive(&Psk::parse(psk)?))?,
+                            _ => made_up(&call, &frames)?,
+                        };
+                        for frames in said {
+                            replies.publish(&frames).await?;
                         }
                     }
                     _ => {}
@@ -343,6 +369,33 @@ fn made_up(call: &orch_wire::header::CallHeader, asked: &Frames) -> Result<Vec<F
         seal: "x".into(),
     });
     Ok(all)
+}
+
+/// Good answers that are none to this call, or no more what the node said; then the true one, and what came after it.
+fn played(call: &orch_wire::header::CallHeader, keys: &Keys) -> Result<Vec<Frames>> {
+    let to = Topic::Reply(call.reply_to.clone());
+    let elsewhere = Topic::Reply(orch_wire::topic::ReplyTopic::new(b"another", &[1; 16]));
+    let reply = |node: &str, call, topic: &Topic, answer: &Answer| -> Result<Frames> {
+        let kind = Kind::Reply(ReplyHeader { call, stage: Stage::Done, seq: 0 });
+        Ok(envelope::seal(keys, topic, header(node, kind)?, answer, &entropy::random())?)
+    };
+    let (n01, ok) = ("orch://node/n01", Answer::new(Ending::Ok));
+    let good = reply(n01, call.call, &to, &ok)?;
+    let cut = |bytes: &bytes::Bytes| bytes.slice(..bytes.len() - 1);
+    let mut flipped = good.body.to_vec();
+    flipped[30] ^= 1;
+    Ok(vec![
+        Frames { topic: good.topic.clone(), ..reply(n01, call.call, &elsewhere, &ok)? },
+        Frames { header: cut(&good.header), ..good.clone() },
+        Frames { body: cut(&good.body), ..good.clone() },
+        Frames { seal: cut(&good.seal), ..good.clone() },
+        Frames { body: flipped.into(), ..good.clone() },
+        Frames { body: reply(n01, entropy::call_id(), &to, &ok)?.body, ..good.clone() },
+        reply(n01, entropy::call_id(), &to, &ok)?,
+        reply("orch://operator/alice", call.call, &to, &ok)?,
+        reply(n01, call.call, &to, &Answer::failed("true", "what the node said"))?,
+        good,
+    ])
 }
 
 #[test]
@@ -400,5 +453,16 @@ fn a_broker_cannot_make_up_an_answer() -> Result<()> {
     assert_ne!(ended.code, Some(0), "{ended:#?}");
     assert!(ended.stdout.contains("n01"), "the node is named: {ended:#?}");
     assert!(took < Duration::from_secs(20), "{took:?}");
+    Ok(())
+}
+
+#[test]
+fn a_broker_cannot_change_an_answer_or_put_another_in_its_place() -> Result<()> {
+    let mut fleet = fleet()?;
+    fleet.node("n01")?.kill()?;
+    let (ended, _) = lied_to(&fleet, Lie::Played(fleet.psk().to_text()))?;
+    let call = ended.json()?;
+    assert_eq!(call["results"].as_array().map(Vec::len), Some(1), "{call:#}");
+    assert_eq!((&call["results"][0]["node"], &call["results"][0]["code"]), (&"n01".into(), &"true".into()));
     Ok(())
 }

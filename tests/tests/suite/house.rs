@@ -167,11 +167,21 @@ fn the_fuzzer_opens_no_connection_and_reads_no_file() -> Result<()> {
 #[test]
 fn every_suite_file_is_listed() -> Result<()> {
     let suite = root().join("tests/tests/suite");
-    let main = std::fs::read_to_string(suite.join("main.rs"))?;
-    for entry in std::fs::read_dir(suite)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(module) = name.strip_suffix(".rs").filter(|&module| module != "main") {
-            assert!(main.contains(&format!("mod {module};")), "{name} is not run: main.rs does not list it");
+    let mut folders = vec![(suite.join("main.rs"), suite)];
+    while let Some((list, folder)) = folders.pop() {
+        let listed = std::fs::read_to_string(&list)?;
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let module = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            assert!(
+                path == list || listed.contains(&format!("mod {module};")),
+                "{} is not run: {} does not list it",
+                path.display(),
+                list.display()
+            );
+            if path.is_dir() {
+                folders.push((path.join("mod.rs"), path));
+            }
         }
     }
     Ok(())

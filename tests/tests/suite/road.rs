@@ -13,7 +13,7 @@ use orch_wire::keys::Psk;
 use serde_json::{Value, json};
 
 /// An agent whose actions last until a file tells them to end, so that a test decides when things happen.
-fn gate_agent(fleet: &Fleet) -> Result<()> {
+pub(crate) fn gate_agent(fleet: &Fleet) -> Result<()> {
     let action = |name: &str, effect: &str| {
         json!({
             "action": name, "description": "Notes that it began, then waits to be let through", "effect": effect,
@@ -35,18 +35,18 @@ fn gate_agent(fleet: &Fleet) -> Result<()> {
     fleet.agent("gate", &schema, program)
 }
 
-fn began(fleet: &Fleet, node: &str) -> usize {
+pub(crate) fn began(fleet: &Fleet, node: &str) -> usize {
     std::fs::read_to_string(fleet.agent_state(node, "gate", "began")).unwrap_or_default().lines().count()
 }
 
-fn await_began(fleet: &Fleet, node: &str) {
+pub(crate) fn await_began(fleet: &Fleet, node: &str) {
     wait::until(&format!("the action on {node} began"), || match began(fleet, node) {
         0 => Err("not yet"),
         _ => Ok(()),
     });
 }
 
-fn open_gate(fleet: &Fleet, node: &str) -> Result<()> {
+pub(crate) fn open_gate(fleet: &Fleet, node: &str) -> Result<()> {
     std::fs::write(fleet.agent_state(node, "gate", "open"), "").context("opening the gate")
 }
 
