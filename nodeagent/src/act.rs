@@ -1,80 +1,69 @@
 //! One action beside the node's task: recorded where it writes, run within its time, always with an answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use orch_link::entropy;
-use orch_wire::body::{Answer, Ending, code};
-use orch_wire::ids::CallId;
+use orch_wire::body::{Answer, code};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::agents::{Here, Job};
-use crate::files::FileError;
-use crate::started::Started;
+use crate::record::Record;
+use crate::work::Work;
 
 /// A program's own limit kills it; this much later the action is given up even if that failed.
 const BEYOND: Duration = Duration::from_secs(3);
 
-/// Runs an action to its answer. The record of its begin is on disk before anything is done. When `closing` is set, what
-/// stops the action is the end of the agent.
-pub(crate) async fn act(job: Job, started: Arc<Mutex<Started>>, closing: CancellationToken) -> Answer {
-    let (call, message, expires) = (job.work.call, job.work.message, job.work.expires);
-    let is_write = job.work.is_write;
-    if entropy::now() > expires {
-        return Answer::rejected(code::OVERLOADED, "waited for other actions until it was too late to begin");
+/// Runs a program's action to its answer. The record of its begin is on disk before anything is done. When `closing` is
+/// set, what stops the action is the end of the agent.
+pub(crate) async fn act(job: Job, record: Record, closing: CancellationToken) -> Answer {
+    let (call, is_write) = (job.work.call, job.work.is_write);
+    if let Some(answer) = too_late(&job.work) {
+        return answer;
     }
+    let mut job = job;
     if is_write {
-        let record = Arc::clone(&started);
-        let recorded = spawn_blocking(move || {
-            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            let unsynced = record.begin(message, call, expires, entropy::now())?;
-            drop(record);
-            unsynced.sync()
-        });
-        let problem = match recorded.await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.full()),
-            Err(error) => Some(error.to_string()),
+        let begins = record.clone();
+        let begun = spawn_blocking(move || begins.begin(&job.work).map(|()| job));
+        job = match begun.await {
+            Ok(Ok(job)) => job,
+            Ok(Err(answer)) => return answer,
+            Err(_) => return crashed(),
         };
-        if let Some(problem) = problem {
-            tracing::error!(%call, problem, "a write is refused because its begin cannot be recorded");
-            return Answer::rejected(code::STATE, "this node cannot record that the action begins");
-        }
     }
     let mut answer = run(job).await;
     if closing.is_cancelled() && answer.code.as_deref() == Some(code::CANCELLED) {
         answer = Answer { elapsed: answer.elapsed, ..interrupted() };
     }
-    if is_write {
-        record_end(call, &answer, started).await;
+    // Appending one line is not worth another thread; making the file small is.
+    if is_write && record.end(call, &answer) {
+        let _ = spawn_blocking(move || record.compact(call)).await;
     }
     answer
 }
 
-/// Appends one line without waiting for the disk, which is not worth another thread; only making the file small is.
-async fn record_end(call: CallId, answer: &Answer, started: Arc<Mutex<Started>>) {
-    let (ending, code) = (answer.ending.unwrap_or(Ending::Failed), answer.code.clone());
-    let lock = |started: &Mutex<Started>| -> Result<bool, FileError> {
-        let mut record = started.lock().unwrap_or_else(PoisonError::into_inner);
-        record.end(call, ending, code, entropy::now())?;
-        Ok(record.wants_compacting())
-    };
-    let recorded = match lock(&started) {
-        Ok(false) => Ok(()),
-        Ok(true) => {
-            let compacted = spawn_blocking(move || {
-                started.lock().unwrap_or_else(PoisonError::into_inner).compact(entropy::now())
-            });
-            compacted.await.unwrap_or(Ok(()))
-        }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = recorded {
-        tracing::warn!(%call, error = error.full(), "the end of a write cannot be recorded");
+/// Runs a write that is a function of this process, on a thread that may wait for the disk: all of it in one go, since
+/// changing threads costs more than the rest.
+pub(crate) fn act_on_this_thread(here: Here, job: &Job, record: &Record) -> Answer {
+    let call = job.work.call;
+    if let Some(answer) = too_late(&job.work) {
+        return answer;
     }
+    if let Err(answer) = record.begin(&job.work) {
+        return answer;
+    }
+    let answer = act_at_once(here, job);
+    if record.end(call, &answer) {
+        record.compact(call);
+    }
+    answer
+}
+
+fn too_late(work: &Work) -> Option<Answer> {
+    let message = "waited for other actions until it was too late to begin";
+    (entropy::now() > work.expires).then(|| Answer::rejected(code::OVERLOADED, message))
 }
 
 /// Runs an action that is answered from memory. One that crashes costs only itself.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use orch_link::{LinkEvent, LinkHandle, entropy};
@@ -18,14 +18,15 @@ use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::{act, act_at_once, crashed, interrupted};
-use crate::agents::{Job, NodeInfo};
+use crate::act::{act, act_at_once, act_on_this_thread, crashed, interrupted};
+use crate::agents::{Job, Kind, NodeInfo};
 use crate::alarms::{AlarmKey, Alarms};
 use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
+use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
-use crate::started::{Started, Unsynced};
+use crate::started::Started;
 use crate::work::{Reply, Work};
 
 /// An action that takes longer is answered with `accepted` first.
@@ -71,7 +72,7 @@ enum Alarm {
 
 pub(crate) struct Dispatcher {
     intake: Intake,
-    started: Arc<Mutex<Started>>,
+    record: Record,
     info: NodeInfo,
     /// The names in the info, as queries want them.
     agents: Vec<String>,
@@ -104,7 +105,7 @@ impl Dispatcher {
         let outbox = Outbox::new(parts.info.identity.clone(), parts.keys, parts.link.sender());
         Self {
             intake: parts.intake,
-            started: Arc::new(Mutex::new(parts.started)),
+            record: Record::new(parts.started),
             agents: parts.info.registry.names(),
             collectives: parts.info.collectives.iter().map(ToString::to_string).collect(),
             info: parts.info,
@@ -230,7 +231,11 @@ impl Dispatcher {
         let call = work.call;
         let job = self.job(work);
         self.stops.insert(call, job.stop.clone());
-        let task = self.actions.spawn(act(job, Arc::clone(&self.started), self.stop.clone()));
+        let record = self.record.clone();
+        let task = match job.work.agent.kind {
+            Kind::Here(here) => self.actions.spawn_blocking(move || act_on_this_thread(here, &job, &record)),
+            Kind::External { .. } => self.actions.spawn(act(job, record, self.stop.clone())),
+        };
         self.calls.insert(task.id(), call);
     }
 
@@ -408,16 +413,7 @@ impl Dispatcher {
             let answer =
                 Answer::rejected(code::OVERLOADED, "the node's agent ends, the action did not begin");
             if work.is_write {
-                let now = entropy::now();
-                let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-                let recorded = started
-                    .begin(work.message, work.call, work.expires, now)
-                    .and_then(Unsynced::sync)
-                    .and_then(|()| started.end(work.call, Ending::Rejected, answer.code.clone(), now));
-                drop(started);
-                if let Err(error) = recorded {
-                    tracing::error!(error = error.full(), "a refusal cannot be recorded");
-                }
+                self.record.refuse(&work, &answer);
             }
             self.finish(work.call, answer);
         }

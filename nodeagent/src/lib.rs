@@ -5,7 +5,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `intake` | verifies, recognises repeats, selects, validates: the pure core, with time as a parameter |
-//! | `started`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
+//! | `started`, `record`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
 //! | `dispatch` | the one task that owns the state; actions run beside it and report to it |
 //! | `act`, `outbox` | one action beside the task; replies on their way out |
 //! | `agents` | the built-in `node` agent, external agents, and the registry of both |
@@ -26,6 +26,7 @@ mod intake;
 mod json;
 mod outbox;
 mod problem;
+mod record;
 mod refresh;
 mod service;
 mod spool;
