@@ -3,17 +3,21 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
+use orch_broker::pure::{CardSeen, ConnId, Lane, Roster};
 use orch_link::entropy;
 use orch_wire::body::{Answer, Call};
 use orch_wire::codec;
+use orch_wire::control::SealedCard;
 use orch_wire::envelope::{self, Frames};
 use orch_wire::header::{CallHeader, Header, Kind, Millis, ReplyHeader, Stage, Target};
-use orch_wire::ids::{CollectiveName, Party};
+use orch_wire::ids::{CollectiveName, NodeName, Party};
 use orch_wire::keys::{Keys, Psk};
 use orch_wire::limits::{HEADER_BYTES, PROTOCOL, TIME_TO_LIVE};
 use orch_wire::nodeset;
 use orch_wire::query::{NodeView, Query};
+use orch_wire::time::Timestamp;
 use orch_wire::topic::{ReplyTopic, Topic};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -164,5 +168,37 @@ fn parties(c: &mut Criterion) {
     });
 }
 
-criterion_group!(parts, envelopes, codecs, queries, nodesets, parties);
+/// A fleet of a thousand that comes: both connections, the card, its acknowledgement.
+fn thousand(names: &[NodeName]) -> Roster {
+    let now = Timestamp::from_millis(1);
+    let mut roster = Roster::new(now, None);
+    for (node, id) in names.iter().zip(0..) {
+        let (call, reply) = (ConnId(2 * id), ConnId(2 * id + 1));
+        roster.connected(now, node, Lane::Call, call);
+        roster.connected(now, node, Lane::Reply, reply);
+        let frames = SealedCard {
+            topic: Bytes::new(),
+            header: Bytes::new(),
+            body: Bytes::from(vec![0; 300]),
+            seal: Bytes::new(),
+        };
+        roster.card(now, reply, CardSeen { nonce: id, goodbye: false, issued_at: now, frames });
+        roster.ack_delivered(now, call, id);
+        roster.take_changes();
+    }
+    roster
+}
+
+fn rosters(c: &mut Criterion) {
+    let mut group = c.benchmark_group("roster");
+    let names: Vec<NodeName> =
+        (0..1000).filter_map(|number| NodeName::new(&format!("node{number:04}.example.net")).ok()).collect();
+    assert_eq!(thousand(&names).counts().here, 1000);
+    group.bench_function("1,000 nodes come", |b| b.iter(|| thousand(black_box(&names))));
+    let roster = thousand(&names);
+    group.bench_function("list 1,000 nodes", |b| b.iter(|| roster.entries()));
+    group.finish();
+}
+
+criterion_group!(parts, envelopes, codecs, queries, nodesets, parties, rosters);
 criterion_main!(parts);

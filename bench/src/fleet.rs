@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use orch_link::Dialer;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
+use orch_link::{Dialer, control};
 use orch_runner::client::{CallReport, CallRequest, Scope, Session, SessionConfig};
 use orch_runner::pki::{Authority, BrokerHost, CertPem, new_psk};
+use orch_wire::control::{Reply, Request, Status};
 use orch_wire::ids::{BrokerName, CollectiveName, NodeName, OperatorName, Party};
 use orch_wire::keys::Keys;
+use orch_wire::limits::CONTROL_REPLY_BYTES;
 use orch_wire::outcome::Outcome;
 use orch_wire::query::Query;
 use serde_json::Map;
@@ -44,21 +46,17 @@ pub(crate) struct Fleet {
     names: Vec<NodeName>,
     query: Query,
     nodes: Part,
-    broker: Part,
+    broker: Option<Part>,
+    dialer: Dialer,
     writes: usize,
     // Last: the files go when nothing uses them.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Fleet {
     /// Starts broker and nodes, waits until all nodes are here, and opens a session.
-    pub(crate) fn start(runtime: &Runtime, count: usize, base: Option<&Path>) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("orch-bench-");
-        let folder = match base {
-            Some(base) => builder.tempdir_in(base)?,
-            None => builder.tempdir()?,
-        };
+    pub(crate) fn start(runtime: &Runtime, count: usize, base: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("orch-bench-").tempdir_in(base)?;
         let home = folder.path();
         let authority = Authority::new()?;
         let psk = new_psk();
@@ -70,7 +68,10 @@ impl Fleet {
             let pem = authority.issue(&Party::Node(name.clone()), &[])?;
             write_pem(home, name.as_str(), &pem)?;
         }
-        let (broker, address) = start_broker(home, &authority)?;
+        let pem =
+            authority.issue(&Party::Broker(BrokerName::new("bench")?), &[HOST.parse::<BrokerHost>()?])?;
+        write_pem(home, "broker", &pem)?;
+        let (broker, address) = start_broker(home, &format!("{HOST}:0"))?;
         let arguments =
             ["nodes", "--folder", &home.to_string_lossy(), "--broker", &address].map(str::to_owned);
         let mut nodes = Part::of_this_program(&arguments)?;
@@ -79,15 +80,16 @@ impl Fleet {
         let operator = authority.issue(&Party::Operator(OperatorName::new("bench")?), &[])?;
         let credentials = Credentials::from_pem(authority.ca_pem(), &operator.cert, &operator.key)?;
         let sockets = Arc::new(SocketDir::create(&home.join("run"))?);
+        let dialer = Dialer::new(&address, HOST, credentials, sockets, Duration::from_secs(10))?;
         let config = SessionConfig {
-            dialer: Dialer::new(&address, HOST, credentials, sockets, Duration::from_secs(10))?,
+            dialer: dialer.clone(),
             keys: Keys::derive(&psk),
             collective: CollectiveName::main(),
             discovery_timeout: Duration::from_secs(10),
         };
         let session = runtime.block_on(Session::connect(config))?;
         let query = Query::parse(QUERY)?;
-        Ok(Self { session, names, query, nodes, broker, writes: 0, _folder: folder })
+        Ok(Self { session, names, query, nodes, broker: Some(broker), dialer, writes: 0, folder })
     }
 
     pub(crate) fn names(&self) -> &[NodeName] {
@@ -144,22 +146,40 @@ impl Fleet {
 
     /// What broker and nodes have cost.
     pub(crate) fn costs(&self) -> Result<[Cost; 2]> {
-        Ok([self.broker.cost()?, self.nodes.cost()?])
+        Ok([self.broker.as_ref().context("no broker runs")?.cost()?, self.nodes.cost()?])
+    }
+
+    /// Kills the broker and starts it again where it was; returns once it listens.
+    pub(crate) fn restart_broker(&mut self) -> Result<()> {
+        self.broker = None;
+        self.broker = Some(start_broker(self.folder.path(), self.dialer.address())?.0);
+        Ok(())
+    }
+
+    /// What the broker says of itself.
+    pub(crate) fn status(&self, runtime: &Runtime) -> Result<Status> {
+        runtime.block_on(async {
+            let mut stream = control::connect(&self.dialer).await?;
+            stream.send(&Request::Status).await?;
+            match stream.recv::<Reply>(CONTROL_REPLY_BYTES).await? {
+                Some(Reply::Status(status)) => Ok(*status),
+                other => anyhow::bail!("the broker answered {other:?}"),
+            }
+        })
     }
 }
 
-fn start_broker(home: &Path, authority: &Authority) -> Result<(Part, String)> {
+fn start_broker(home: &Path, listen: &str) -> Result<(Part, String)> {
     let program = std::env::current_exe()?.with_file_name("orch-broker");
     ensure!(program.exists(), "build the broker first: there is no {}", program.display());
-    let pem = authority.issue(&Party::Broker(BrokerName::new("bench")?), &[HOST.parse::<BrokerHost>()?])?;
-    write_pem(home, "broker", &pem)?;
     let config = format!(
-        "listen = \"{HOST}:0\"\nstate = \"broker\"\nrun = \"{}\"\nlog = \"error\"\n\
+        "listen = \"{listen}\"\nstate = \"broker\"\nrun = \"{}\"\nlog = \"error\"\n\
          [tls]\nca = \"ca.pem\"\ncert = \"broker.cert.pem\"\nkey = \"broker.key.pem\"\n",
         home.join("run").display()
     );
-    write(&home.join("broker.toml"), &config)?;
+    std::fs::write(home.join("broker.toml"), config)?;
     let port_file = home.join("port");
+    let _ = std::fs::remove_file(&port_file);
     let mut command = Command::new(program);
     command.arg("--config").arg(home.join("broker.toml")).arg("--port-file").arg(&port_file);
     let broker = Part::start(command)?;

@@ -12,14 +12,20 @@ mod nodes;
 mod part;
 mod rounds;
 mod sizes;
+mod storm;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[derive(Debug, Parser)]
-#[command(name = "orch-bench", about = "Full rounds of orch beside a bare libzmq forwarder")]
+#[command(
+    name = "orch-bench",
+    args_conflicts_with_subcommands = true,
+    about = "Full rounds of orch beside a bare libzmq forwarder"
+)]
 struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
@@ -27,26 +33,36 @@ struct Arguments {
     rounds: rounds::Arguments,
 }
 
-/// What the other processes of a measurement run; started by the first one.
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// The nodes of orch.
+    /// Kill the broker and see how a whole fleet comes back to it
+    Storm(storm::Arguments),
+    /// The nodes of orch, in a process that a measurement starts.
     #[command(hide = true)]
     Nodes(nodes::Arguments),
-    /// The forwarder of libzmq.
+    /// The forwarder of libzmq, the same.
     #[command(hide = true)]
     Forwarder,
-    /// The nodes of libzmq.
+    /// The nodes of libzmq, the same.
     #[command(hide = true)]
     Subscribers(libzmq::SubscriberArguments),
 }
 
 fn main() -> Result<ExitCode> {
+    raise_descriptors();
     let Arguments { part, rounds } = Arguments::parse();
     match part {
         None => rounds::run(&rounds),
+        Some(Part::Storm(arguments)) => storm::run(&arguments).map(|()| ExitCode::SUCCESS),
         Some(Part::Nodes(arguments)) => nodes::run(&arguments).map(|()| ExitCode::SUCCESS),
         Some(Part::Forwarder) => libzmq::forward().map(|()| ExitCode::SUCCESS),
         Some(Part::Subscribers(arguments)) => libzmq::subscribe(&arguments).map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// A thousand nodes in one process need thousands of descriptors; the processes started from here have the limit too.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused the limit stays as it was, and what needs more says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

@@ -1,7 +1,7 @@
 //! The measurement: rounds of both sides in turns, and what they say.
 
 use std::io::{Write as _, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,9 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn measure(arguments: &Arguments, count: usize) -> Result<bool> {
     let runtime = Runtime::new()?;
-    let base =
-        arguments.folder.is_dir().then_some(arguments.folder.as_path()).filter(|p| *p != Path::new(""));
-    let mut orch = Fleet::start(&runtime, count, base)?;
+    let mut orch = Fleet::start(&runtime, count, &arguments.folder)?;
     let read = sizes::call(Target::Query(QUERY.to_owned()), "node", "ping")?;
     let list = nodeset::fold(orch.names().iter().map(NodeName::as_str));
     let write = sizes::call(Target::Nodes(list), "bench", "count")?;

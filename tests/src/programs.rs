@@ -40,8 +40,8 @@ fn build() -> PathBuf {
         .current_dir(root)
         .args(["build", "--quiet", "--offline", "--profile", &profile, "--target-dir"])
         .arg(folder.parent().unwrap_or(&folder))
-        // With the tests, so that features are those of `cargo test` and nothing is built twice.
-        .args(["--workspace", "--bins", "--tests"])
+        // The default members with their tests, so that features are those of `cargo test` and nothing is built twice.
+        .args(["--bins", "--tests"])
         .status();
     assert!(
         status.as_ref().is_ok_and(std::process::ExitStatus::success),

@@ -119,7 +119,7 @@ fn the_programs_do_not_know_each_other() -> Result<()> {
     }
     for member in ["wire", "link", "broker", "nodeagent", "runner"] {
         for name in dependencies(member)? {
-            let test = ["orch-tests", "orch-fuzz"].contains(&name.as_str());
+            let test = ["orch-tests", "orch-fuzz", "orch-bench"].contains(&name.as_str());
             assert!(!test, "{member} depends on {name}");
         }
     }

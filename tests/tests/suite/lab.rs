@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use orch_tests::process::{Ended, Server};
 use orch_tests::{programs, wait};
 use rustix::process::Signal;
@@ -47,5 +47,58 @@ fn another_process_reaches_a_lab_until_it_ends() -> Result<()> {
     assert_eq!(status.code(), Some(130), "{}", lab.log());
     let gone = ping()?.expect_code(69);
     assert!(gone.stderr.contains("help"), "{gone:#?}");
+    Ok(())
+}
+
+/// What `/proc` says of a process under this name, in kilobytes.
+fn memory(pid: u32, field: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Twenty reads, each of which must be complete, then a write to all by their names.
+const THOUSAND: &str = r#"
+let all = nodes();
+for round in 0..20 {
+    let results = all.node.ping();
+    if results.ok().len() != 1000 { throw `round ${round}: ${results.ok().len()} ok`; }
+}
+let written = all.shop.deploy(#{ version: "3.1" });
+print(`${written.ok().len()} written`);
+"#;
+
+#[test]
+fn a_thousand_nodes_are_complete_each_time() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("orch-").tempdir()?;
+    let dir = folder.path().join("lab");
+    let mut start = Command::new(programs::path("orch"));
+    start.args(["lab", "1000", "--dir"]).arg(&dir);
+    let mut lab = Server::start(start, &folder.path().join("log"))?;
+    let config = dir.join("orch.toml");
+    wait::until("the lab has written its configuration", || {
+        if config.exists() { Ok(()) } else { Err(lab.log()) }
+    });
+    let pid = lab.id();
+    // Sixteen a node, and some for the process (design.md, section 2).
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+    assert!(descriptors < 16_500, "{descriptors}");
+
+    let script = folder.path().join("thousand.orch");
+    std::fs::write(&script, THOUSAND)?;
+    let ran = Command::new(programs::path("orch"))
+        .env("HOME", folder.path())
+        .arg("--config")
+        .arg(&config)
+        .arg("script")
+        .arg(&script)
+        .output()?;
+    let ran = Ended::from(ran).expect_code(0);
+    assert!(ran.stdout.contains("1000 written"), "{ran:#?}");
+    // Under the 60 KB a node of the broker and as much again for the node's own half, with room for a debug build.
+    let kilobytes = memory(pid, "RssAnon")?;
+    assert!(kilobytes < 400_000, "{kilobytes} kB");
+    lab.signal(Signal::INT)?;
+    lab.wait()?;
     Ok(())
 }
