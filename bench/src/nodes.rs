@@ -78,8 +78,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn run_group(group: Vec<NodeConfig>, ready: &mpsc::Sender<Result<()>>) {
     let running = || -> Result<_> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        // A node alone has one write to record at a time; so many nodes on one machine need not each have a thread for it.
-        let runtime = runtime.enable_all().max_blocking_threads(2).build()?;
+        // A node alone has one write to record at a time; so many nodes on one machine share one thread for it.
+        let runtime = runtime.enable_all().max_blocking_threads(1).build()?;
         let nodes = runtime.block_on(async {
             let nodes: Vec<RunningNode> =
                 group.into_iter().map(NodeService::start).collect::<Result<_, _>>()?;

@@ -62,10 +62,10 @@ const THOUSAND: &str = r#"
 let all = nodes();
 for round in 0..20 {
     let results = all.node.ping();
-    if results.ok().len() != 1000 { throw `round ${round}: ${results.ok().len()} ok`; }
+    if results.ok.count != 1000 { throw `round ${round}: ${results.ok.count} ok`; }
 }
 let written = all.shop.deploy(#{ version: "3.1" });
-print(`${written.ok().len()} written`);
+print(`${written.ok.count} written`);
 "#;
 
 #[test]
