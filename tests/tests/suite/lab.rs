@@ -57,15 +57,16 @@ fn memory(pid: u32, field: &str) -> Result<u64> {
     Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?)
 }
 
-/// Twenty reads, each of which must be complete, then a write to all by their names.
+/// Twenty reads, each of which must be complete, then a write to many by their names: not to all, since each runs a program
+/// and they share this machine. `orch-bench` writes to all.
 const THOUSAND: &str = r#"
 let all = nodes();
 for round in 0..20 {
     let results = all.node.ping();
     if results.ok.count != 1000 { throw `round ${round}: ${results.ok.count} ok`; }
 }
-let written = all.shop.deploy(#{ version: "3.1" });
-print(`${written.ok.count} written`);
+let written = all.limit(100).shop.deploy(#{ version: "3.1" });
+if written.ok.count != 100 { throw `${written.ok.count} written`; }
 "#;
 
 #[test]
@@ -93,8 +94,7 @@ fn a_thousand_nodes_are_complete_each_time() -> Result<()> {
         .arg("script")
         .arg(&script)
         .output()?;
-    let ran = Ended::from(ran).expect_code(0);
-    assert!(ran.stdout.contains("1000 written"), "{ran:#?}");
+    Ended::from(ran).expect_code(0);
     // Under the 60 KB a node of the broker and as much again for the node's own half, with room for a debug build.
     let kilobytes = memory(pid, "RssAnon")?;
     assert!(kilobytes < 400_000, "{kilobytes} kB");
