@@ -5,24 +5,24 @@
 //! the other side where that takes it.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
+use queue::Queue;
+
 use crate::zmtp::{FrameCheck, Item, Piece, Traffic};
 
 /// Messages that may wait for a slow peer.
 const QUEUE_MESSAGES: usize = 4096;
-/// Bytes that may wait for a slow peer.
+/// Bytes that may wait for a slow peer, an item that is not yet whole among them.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that wait before the source is read no further, where waiting is allowed.
 const PAUSE_BYTES: usize = 256 * 1024;
@@ -30,8 +30,8 @@ const PAUSE_BYTES: usize = 256 * 1024;
 const STALL: Duration = Duration::from_secs(10);
 /// Greeting and READY must have passed in both directions by then.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A queue keeps at most this much memory once it is empty.
-const KEEP_BYTES: usize = 2048;
+/// Room for the end of a message behind its body.
+const SEAL_ROOM: usize = 256;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
@@ -102,41 +102,11 @@ impl RelayEnd {
     }
 }
 
-/// Bytes that wait for the other side, with the ends of the items in them.
-#[derive(Default)]
-struct Queue {
-    bytes: BytesMut,
-    ends: VecDeque<u64>,
-    taken: u64,
-}
-
-impl Queue {
-    fn push(&mut self, item: &[u8]) {
-        self.bytes.extend_from_slice(item);
-        self.ends.push_back(self.taken + self.bytes.len() as u64);
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-        self.taken += count as u64;
-        while self.ends.front().is_some_and(|&end| end <= self.taken) {
-            self.ends.pop_front();
-        }
-        if self.bytes.is_empty() && self.bytes.capacity() > KEEP_BYTES {
-            self.bytes = BytesMut::new();
-            self.ends = VecDeque::new();
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.len() > QUEUE_BYTES || self.ends.len() > QUEUE_MESSAGES
-    }
-}
-
 /// One direction of the relay.
 struct Direction {
     check: FrameCheck,
-    partial: BytesMut,
+    /// The start of an item whose rest has not come, and never more than this one item.
+    partial: Vec<u8>,
     queue: Queue,
     ended: bool,
     unflushed: bool,
@@ -146,7 +116,7 @@ impl Direction {
     fn new(traffic: Traffic) -> Self {
         Self {
             check: FrameCheck::new(traffic),
-            partial: BytesMut::new(),
+            partial: Vec::new(),
             queue: Queue::default(),
             ended: false,
             unflushed: false,
@@ -155,23 +125,54 @@ impl Direction {
 
     /// Whether everything that came has gone on.
     fn is_drained(&self) -> bool {
-        self.queue.bytes.is_empty() && !self.unflushed
+        self.queue.is_empty() && !self.unflushed
+    }
+
+    /// Whether more waits than may. An item that is coming counts as soon as its length is known, and twice: the crate
+    /// has it in its own buffer until all of it has come.
+    fn is_full(&self) -> bool {
+        let coming = if self.partial.is_empty() { 0 } else { self.check.wanted(&self.partial) };
+        self.queue.held() + 2 * coming > QUEUE_BYTES || self.queue.items() > QUEUE_MESSAGES
     }
 
     /// Checks new bytes and queues the pieces that pass.
-    fn take(&mut self, new: &[u8], mut judge: impl FnMut(Item<'_>) -> Verdict) -> Result<(), RelayEnd> {
-        if self.partial.is_empty() {
-            let used = sift(&mut self.check, &mut self.queue, new, &mut judge)?;
-            self.partial.extend_from_slice(new.get(used..).unwrap_or_default());
-        } else {
-            self.partial.extend_from_slice(new);
-            let used = sift(&mut self.check, &mut self.queue, &self.partial, &mut judge)?;
-            self.partial.advance(used);
-            if self.partial.is_empty() {
-                self.partial = BytesMut::new();
+    fn take(&mut self, mut new: &[u8], mut judge: impl FnMut(Item<'_>) -> Verdict) -> Result<(), RelayEnd> {
+        while !self.partial.is_empty() {
+            let wanted = self.check.wanted(&self.partial);
+            let missing = wanted.saturating_sub(self.partial.len()).max(1).min(new.len());
+            let (more, rest) = new.split_at(missing);
+            if more.is_empty() {
+                return Ok(());
+            }
+            self.make_room(wanted, more.len());
+            self.partial.extend_from_slice(more);
+            new = rest;
+            if let Some((_, passes)) = judged(&mut self.check, &self.partial, &mut judge)? {
+                let whole = std::mem::take(&mut self.partial);
+                if passes {
+                    self.queue.push_whole(whole);
+                }
             }
         }
+        while let Some((length, passes)) = judged(&mut self.check, new, &mut judge)? {
+            let (item, rest) = new.split_at(length);
+            if passes {
+                self.queue.push(item);
+            }
+            new = rest;
+        }
+        self.partial.extend_from_slice(new);
         Ok(())
+    }
+
+    /// Room for what comes next. A large item gets what it says it needs, so that its memory does not double over and
+    /// over, but only so many times what has come: to announce much is cheap.
+    fn make_room(&mut self, wanted: usize, more: usize) {
+        let length = self.partial.len() + more;
+        if length > self.partial.capacity() {
+            let room = (wanted + SEAL_ROOM).min(64 * length).max(length);
+            self.partial.reserve_exact(room - self.partial.len());
+        }
     }
 
     /// Reads from `source` until it has nothing more; whether anything came.
@@ -213,8 +214,8 @@ impl Direction {
         sink: &mut W,
     ) -> Result<bool, RelayEnd> {
         let mut moved = false;
-        while !self.queue.bytes.is_empty() {
-            match Pin::new(&mut *sink).poll_write(cx, &self.queue.bytes) {
+        while !self.queue.is_empty() {
+            match Pin::new(&mut *sink).poll_write(cx, self.queue.front()) {
                 Poll::Pending => return Ok(moved),
                 Poll::Ready(Ok(0)) => return Err(RelayEnd::new("closed", "")),
                 Poll::Ready(Ok(count)) => {
@@ -240,31 +241,24 @@ impl Direction {
     }
 }
 
-/// Queues the pieces at the start of `data` that pass; how many bytes they took.
-fn sift(
+/// The length of the piece at the start of `data` and whether it passes, or `None` while bytes are missing.
+fn judged(
     check: &mut FrameCheck,
-    queue: &mut Queue,
     data: &[u8],
     judge: &mut impl FnMut(Item<'_>) -> Verdict,
-) -> Result<usize, RelayEnd> {
-    let mut used = 0;
-    loop {
-        let rest = data.get(used..).unwrap_or_default();
-        let Some((length, piece)) =
-            check.next(rest).map_err(|e| RelayEnd::new("malformed", e.to_string()))?
-        else {
-            return Ok(used);
-        };
-        let verdict = match piece {
-            Piece::Item(item) => judge(item),
-            Piece::Greeting | Piece::Ready => Verdict::Pass,
-        };
-        match verdict {
-            Verdict::Pass => queue.push(rest.get(..length).unwrap_or_default()),
-            Verdict::Drop => {}
-            Verdict::Close(reason) => return Err(RelayEnd::new(reason, "")),
-        }
-        used += length;
+) -> Result<Option<(usize, bool)>, RelayEnd> {
+    let Some((length, piece)) = check.next(data).map_err(|e| RelayEnd::new("malformed", e.to_string()))?
+    else {
+        return Ok(None);
+    };
+    let verdict = match piece {
+        Piece::Item(item) => judge(item),
+        Piece::Greeting | Piece::Ready => Verdict::Pass,
+    };
+    match verdict {
+        Verdict::Pass => Ok(Some((length, true))),
+        Verdict::Drop => Ok(Some((length, false))),
+        Verdict::Close(reason) => Err(RelayEnd::new(reason, "")),
     }
 }
 
@@ -366,13 +360,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {
         loop {
             let mut moved = false;
             // From the peer: its messages wait in its own socket while the local one does not take them.
-            if self.inward.queue.bytes.len() < PAUSE_BYTES {
+            if self.inward.queue.held() < PAUSE_BYTES {
                 moved |= self.inward.poll_fill(cx, &mut self.peer, |item| inspect.inward(item))?;
             }
             moved |= self.inward.poll_drain(cx, &mut self.local)?;
 
             // To the peer: the gate reads its socket without pause, since the crate's queue has no byte bound.
-            if self.overflow == Overflow::Close || self.outward.queue.bytes.len() < PAUSE_BYTES {
+            if self.overflow == Overflow::Close || self.outward.queue.held() < PAUSE_BYTES {
                 moved |= self.outward.poll_fill(cx, &mut self.local, |item| inspect.outward(item))?;
             }
             let waited = !self.outward.is_drained();
@@ -383,7 +377,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {
             } else if sent || !waited || self.stall.0.is_none() {
                 self.stall.set(STALL);
             }
-            if self.overflow == Overflow::Close && self.outward.queue.is_full() {
+            if self.overflow == Overflow::Close && self.outward.is_full() {
                 return Err(RelayEnd::new("queue_full", "the peer reads too slowly"));
             }
 
@@ -410,5 +404,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {
     }
 }
 
+mod queue;
 #[cfg(test)]
 mod tests;

@@ -106,6 +106,37 @@ impl FrameCheck {
             }
         }
     }
+
+    /// How long the piece at the start of `data` is at least, by what is there: more than `data` has, when [`Self::next`]
+    /// has said that bytes are missing, and never more than the piece has.
+    pub fn wanted(&self, data: &[u8]) -> usize {
+        if self.state == State::Greeting {
+            return GREETING_BYTES;
+        }
+        let is_message = (self.state, self.traffic) == (State::Open, Traffic::Messages);
+        let mut used = 0;
+        for _ in 0..if is_message { 4 } else { 1 } {
+            used += frame_wanted(data.get(used..).unwrap_or_default());
+            if used > data.len() {
+                break;
+            }
+        }
+        used
+    }
+}
+
+/// How long the frame at the start of the data is at least. Its length has been checked where it is there.
+fn frame_wanted(data: &[u8]) -> usize {
+    match data {
+        [flags, length @ ..] if flags & LONG != 0 => match length.split_first_chunk::<8>() {
+            Some((length, _)) => {
+                usize::try_from(u64::from_be_bytes(*length)).map_or(9, |l| l.saturating_add(9))
+            }
+            None => 9,
+        },
+        [_, length, ..] => 2 + usize::from(*length),
+        _ => 2,
+    }
 }
 
 fn greeting(data: &[u8]) -> Result<Option<usize>, Violation> {
@@ -342,6 +373,31 @@ mod tests {
                 prop_assert!(used > 0 && used <= rest.len());
                 rest = &rest[used..];
             }
+        }
+
+        #[test]
+        fn what_is_wanted_leads_to_the_end_of_each_piece_and_not_beyond(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut stream = hello();
+            stream.extend(ready_with(&[("Socket-Type", "PUB")]));
+            stream.extend(frames(&[b"n/a/", b"", &body, b"s"]));
+            let mut check = FrameCheck::new(Traffic::Messages);
+            let (mut from, mut to, mut pieces) = (0, 1, 0);
+            while from < stream.len() {
+                match check.next(&stream[from..to]).unwrap() {
+                    Some((length, _)) => {
+                        prop_assert_eq!(from + length, to);
+                        from = to;
+                        to = (from + 1).min(stream.len());
+                        pieces += 1;
+                    }
+                    None => {
+                        let wanted = from + check.wanted(&stream[from..to]);
+                        prop_assert!(to < wanted && wanted <= stream.len());
+                        to = wanted;
+                    }
+                }
+            }
+            prop_assert_eq!(pieces, 3);
         }
 
         #[test]
