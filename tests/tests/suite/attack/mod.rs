@@ -8,3 +8,4 @@ mod kit;
 mod messages;
 mod names;
 mod operator;
+mod stopped;
