@@ -26,10 +26,10 @@ pub(crate) async fn act(job: Job, record: Record, closing: CancellationToken) ->
     let mut job = job;
     if is_write {
         let begins = record.clone();
-        let begun = spawn_blocking(move || begins.begin(&job.work).map(|()| job));
+        let begun = spawn_blocking(move || (begins.begin(&job.work), job));
         job = match begun.await {
-            Ok(Ok(job)) => job,
-            Ok(Err(answer)) => return answer,
+            Ok((None, job)) => job,
+            Ok((Some(refusal), _)) => return refusal,
             Err(_) => return crashed(),
         };
     }
@@ -51,8 +51,8 @@ pub(crate) fn act_on_this_thread(here: Here, job: &Job, record: &Record) -> Answ
     if let Some(answer) = too_late(&job.work) {
         return answer;
     }
-    if let Err(answer) = record.begin(&job.work) {
-        return answer;
+    if let Some(refusal) = record.begin(&job.work) {
+        return refusal;
     }
     let answer = act_at_once(here, job);
     if record.end(call, &answer) {

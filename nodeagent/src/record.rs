@@ -27,15 +27,19 @@ impl Record {
         self.lock().begin(work.message, work.call, work.expires, entropy::now())
     }
 
-    /// Records that a write begins and waits for the disk; the answer is that of a write which may not begin, since its
-    /// record cannot be kept.
-    pub(crate) fn begin(&self, work: &Work) -> Result<(), Answer> {
+    /// Records that a write begins and waits for the disk. Where the record cannot be kept the write may not begin, and
+    /// this is its answer.
+    #[must_use]
+    pub(crate) fn begin(&self, work: &Work) -> Option<Answer> {
         // The lock is not held while the disk is waited for, so that others can be recorded meanwhile.
         let unsynced = self.append_begin(work);
-        unsynced.and_then(Unsynced::sync).map_err(|error| {
-            tracing::error!(call = %work.call, problem = error.full(), "a write is refused because its begin cannot be recorded");
-            Answer::rejected(code::STATE, "this node cannot record that the action begins")
-        })
+        let error = unsynced.and_then(Unsynced::sync).err()?;
+        tracing::error!(
+            call = %work.call,
+            problem = error.full(),
+            "a write is refused because its begin cannot be recorded"
+        );
+        Some(Answer::rejected(code::STATE, "this node cannot record that the action begins"))
     }
 
     /// Records how a write ended, without waiting for the disk; whether [`Record::compact`] is due.
