@@ -25,10 +25,18 @@ pub(crate) struct Arguments {
     folder: PathBuf,
 }
 
+/// A fleet that has been here this long is one that the broker remembers.
+const STEADY: Duration = Duration::from_secs(3);
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runtime = Runtime::new()?;
     let mut fleet = Fleet::start(&runtime, arguments.nodes, &arguments.folder)?;
     for _ in 0..arguments.times {
+        // Who has just come is on the broker's disk a second later; a broker that is killed before has nobody to wait for.
+        let steady = Instant::now();
+        while steady.elapsed() < STEADY {
+            fleet.round(&runtime, Kind::Read)?;
+        }
         fleet.restart_broker()?;
         let listening = Instant::now();
         // The call waits until the roster has settled, and is then complete or fails here.
