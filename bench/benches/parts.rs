@@ -24,8 +24,8 @@ use serde_json::{Map, Value, json};
 
 /// Ten terms over facts, classes, agents and names; all of them are looked at.
 const TEN_TERMS: &str = "environment = production and os.family = Debian and processors.count >= 4 and kernel = Linux \
-     and memory.system.total_bytes > 1000000 and os.release.major = 12 and class(role::web) \
-     and not rack = r99 and networking.fqdn =~ /node\\d+/ and agent(node)";
+     and memory.system.total_bytes > 1000000 and os.release.major = 12 and role::web \
+     and not rack = r99 and networking.fqdn =~ /node\\d+/ and agent = node";
 
 fn keys() -> Keys {
     Keys::derive(&Psk::from_bytes([1; 32]))
