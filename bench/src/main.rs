@@ -26,7 +26,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     args_conflicts_with_subcommands = true,
     about = "Full rounds of orch beside a bare libzmq forwarder"
 )]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     part: Option<Part>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ enum Part {
 
 fn main() -> Result<ExitCode> {
     raise_descriptors();
-    let Arguments { part, rounds } = Arguments::parse();
+    let CommandLine { part, rounds } = CommandLine::parse();
     match part {
         None => rounds::run(&rounds),
         Some(Part::Storm(arguments)) => storm::run(&arguments).map(|()| ExitCode::SUCCESS),
@@ -65,4 +65,14 @@ fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused the limit stays as it was, and what needs more says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::CommandLine::command().debug_assert();
+    }
 }
