@@ -347,15 +347,15 @@ impl Dispatcher {
 
     fn read_again(&mut self) {
         if self.reading.is_none() {
-            let sources = Arc::clone(&self.sources);
-            self.reading = Some(spawn_blocking(move || sources.read()));
+            let (sources, registry) = (Arc::clone(&self.sources), Arc::clone(&self.info.registry));
+            self.reading = Some(spawn_blocking(move || sources.read(&registry)));
         }
     }
 
     fn take(&mut self, snapshot: Result<Snapshot, JoinError>) {
         self.reading = None;
         let Snapshot { facts, digest, classes, registry, problems } = match snapshot {
-            Ok(snapshot) => snapshot,
+            Ok(snapshot) => snapshot.resettled(),
             Err(error) => return tracing::error!(%error, "facts cannot be read"),
         };
         let had_problems = !std::mem::replace(&mut self.info.problems, problems.into()).is_empty();

@@ -32,13 +32,28 @@ pub(crate) struct Snapshot {
     pub(crate) problems: Vec<Problem>,
 }
 
+impl Snapshot {
+    /// The same in memory of the thread that calls this. The C library gives each thread memory of its own, and what is
+    /// kept there keeps all of it that the reading took.
+    pub(crate) fn resettled(self) -> Self {
+        let Self { facts, digest, classes, registry, problems } = &self;
+        Self {
+            facts: facts.clone(),
+            digest: *digest,
+            classes: classes.clone(),
+            registry: Arc::clone(registry),
+            problems: problems.clone(),
+        }
+    }
+}
+
 impl Sources {
-    /// Reads everything; it takes some milliseconds of file reading.
-    pub(crate) fn read(&self) -> Snapshot {
+    /// Reads everything; it takes some milliseconds of file reading. Agents that are as they were are taken from `earlier`.
+    pub(crate) fn read(&self, earlier: &Registry) -> Snapshot {
         let set = self.facts.read();
         let (classes, more) = classes::read(&self.classes, self.classes_file.as_deref());
         let registry = match &self.agents {
-            AgentSource::Folders(folders) => Arc::new(Registry::load(folders)),
+            AgentSource::Folders(folders) => Arc::new(Registry::load_again(folders, earlier)),
             AgentSource::Given(registry) => Arc::clone(registry),
         };
         let digest = set.digest();

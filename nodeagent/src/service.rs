@@ -134,7 +134,7 @@ impl NodeService {
             classes_file: config.classes_file,
             agents: config.agents,
         });
-        let Snapshot { facts, digest, classes, registry, problems } = sources.read();
+        let Snapshot { facts, digest, classes, registry, problems } = sources.read(&Registry::default());
         let info = NodeInfo {
             identity: config.identity.clone(),
             collectives: config.collectives.clone().into(),

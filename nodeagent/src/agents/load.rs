@@ -4,29 +4,30 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use orch_wire::ids::AgentName;
+use orch_wire::ids::{AgentName, Digest};
 use orch_wire::schema::{AgentSchema, MAX_SCHEMA};
 
-use super::registry::{Agent, Kind};
+use super::registry::{Agent, Kind, Registry};
 use crate::files::{self, FileError};
 use crate::problem::Problem;
 
 /// Most entries of an agents folder.
 const ENTRIES: usize = 1024;
 
-type Found = Result<(Agent, PathBuf), Problem>;
+type Found = Result<(Arc<Agent>, PathBuf), Problem>;
 
-/// All agents of a folder; none where it is missing.
-pub(super) fn folder(folder: &Path) -> Vec<Found> {
+/// All agents of a folder; none where it is missing. Those whose schema has not changed are taken from `earlier`.
+pub(super) fn folder(folder: &Path, earlier: &Registry) -> Vec<Found> {
     let mut found = Vec::new();
-    if let Err(error) = scan(folder, true, &mut found) {
+    if let Err(error) = scan(folder, earlier, true, &mut found) {
         found.push(Err(error.into()));
     }
     found
 }
 
-fn scan(folder: &Path, is_top: bool, found: &mut Vec<Found>) -> Result<(), FileError> {
+fn scan(folder: &Path, earlier: &Registry, is_top: bool, found: &mut Vec<Found>) -> Result<(), FileError> {
     let metadata = match fs::metadata(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(FileError::io("inspect", folder))?,
@@ -38,23 +39,32 @@ fn scan(folder: &Path, is_top: bool, found: &mut Vec<Found>) -> Result<(), FileE
             continue;
         }
         if is_top && path.is_dir() {
-            if let Err(error) = scan(&path, false, found) {
+            if let Err(error) = scan(&path, earlier, false, found) {
                 found.push(Err(error.into()));
             }
             continue;
         }
         let is_own = is_top || folder.file_name() == path.file_stem();
         if is_own && matches!(path.extension().and_then(|ext| ext.to_str()), Some("json" | "toml")) {
-            found.push(agent(&path).map(|agent| (agent, path)));
+            found.push(agent(&path, earlier).map(|agent| (agent, path)));
         }
     }
     Ok(())
 }
 
-fn agent(path: &Path) -> Result<Agent, Problem> {
+fn agent(path: &Path, earlier: &Registry) -> Result<Arc<Agent>, Problem> {
     let (file, metadata) = files::open(path)?;
     files::refuse_if_others_write(path, &metadata)?;
     let bytes = files::read_from(&file, path, MAX_SCHEMA)?;
+    let now = Digest::of(&bytes);
+    let same = path.file_stem().and_then(|stem| earlier.get(stem.to_str()?)).filter(|agent| {
+        matches!(&agent.kind, Kind::External { executable, schema_file }
+            if *schema_file == now && *executable == path.with_extension(""))
+    });
+    if let Some(agent) = same {
+        check_executable(&path.with_extension(""))?;
+        return Ok(Arc::clone(agent));
+    }
     let text = String::from_utf8(bytes).map_err(|_| Problem::new(path, "is not UTF-8 text"))?;
     let is_toml = path.extension().is_some_and(|ext| ext == "toml");
     let schema = if is_toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
@@ -68,7 +78,7 @@ fn agent(path: &Path) -> Result<Agent, Problem> {
     }
     let executable = path.with_file_name(name.as_str());
     check_executable(&executable)?;
-    Ok(Agent::new(name, schema, Kind::External { executable }))
+    Ok(Arc::new(Agent::new(name, schema, Kind::External { executable, schema_file: now })))
 }
 
 /// Whether a program may be run: a regular file, executable, and nobody else's.
@@ -87,7 +97,6 @@ pub(super) fn check_executable(path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents::Registry;
 
     const SCHEMA: &str = r#"{"metadata": {"name": "NAME", "description": "d", "author": "a", "license": "l",
         "version": "1", "url": "u", "timeout": 5},
@@ -127,6 +136,28 @@ mod tests {
             .collect();
         named.sort();
         assert_eq!(named, ["absent", "broken", "inert", "loose_program", "loose_schema", "node", "other"]);
+    }
+
+    #[test]
+    fn read_again_only_what_has_changed_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        install(at, "good", 0o644, 0o755);
+        install(at, "other", 0o644, 0o755);
+        let folders = [at.to_owned()];
+        let earlier = Registry::load(&folders);
+        write(
+            &at.join("other.json"),
+            &SCHEMA.replace("NAME", "other").replace("\"r\"", "\"changed\""),
+            0o644,
+        );
+        let now = Registry::load_again(&folders, &earlier);
+        let is_same = |name| Arc::ptr_eq(earlier.get(name).unwrap(), now.get(name).unwrap());
+        assert_eq!(["good", "node", "other"].map(is_same), [true, true, false]);
+        // A program that may not be run any more is none, whatever its schema says.
+        fs::set_permissions(at.join("good"), fs::Permissions::from_mode(0o644)).unwrap();
+        let now = Registry::load_again(&folders, &now);
+        assert_eq!(now.names(), ["node", "other"]);
     }
 
     #[test]

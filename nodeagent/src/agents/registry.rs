@@ -37,7 +37,12 @@ pub(crate) enum Kind {
     /// By a function of this process, within a moment.
     Here(Here),
     /// A program of its own.
-    External { executable: PathBuf },
+    External {
+        /// What is run.
+        executable: PathBuf,
+        /// Digest of the file that the schema was read from, as it stands.
+        schema_file: Digest,
+    },
 }
 
 /// Which function of this process.
@@ -64,13 +69,20 @@ pub(crate) struct Job {
 impl Registry {
     /// The built-in agents and those of each folder. An agent that cannot be used costs only itself.
     pub fn load(folders: &[PathBuf]) -> Self {
+        Self::load_again(folders, &Self::default())
+    }
+
+    /// The same; agents whose schema is as it was are taken from an earlier registry, since to read one costs much more
+    /// memory than to keep it.
+    pub(crate) fn load_again(folders: &[PathBuf], earlier: &Self) -> Self {
         let mut registry = Self::default();
-        match node::agent() {
+        let node = earlier.agents.values().find(|agent| agent.is_builtin()).cloned();
+        match node.map_or_else(|| node::agent().map(Arc::new), Ok) {
             Ok(agent) => registry.insert(agent, Path::new("node")),
             Err(error) => registry.problems.push(Problem::new(Path::new("node"), error)),
         }
         for folder in folders {
-            for found in load::folder(folder) {
+            for found in load::folder(folder, earlier) {
                 match found {
                     Ok((agent, path)) => registry.insert(agent, &path),
                     Err(problem) => registry.problems.push(problem),
@@ -83,17 +95,17 @@ impl Registry {
     /// Adds an agent of the program that embeds the node; gives what is wrong with its schema.
     pub fn add_in_process(&mut self, schema: &str, run: InProcess) -> Result<(), String> {
         let agent = Agent::parse(schema, Kind::Here(Here::Embedded(run)))?;
-        self.insert(agent, Path::new("in this process"));
+        self.insert(Arc::new(agent), Path::new("in this process"));
         Ok(())
     }
 
-    fn insert(&mut self, agent: Agent, path: &Path) {
+    fn insert(&mut self, agent: Arc<Agent>, path: &Path) {
         if self.agents.contains_key(&agent.name) {
             self.problems
                 .push(Problem::new(path, format!("an agent named `{}` is there already", agent.name)));
             return;
         }
-        self.agents.insert(agent.name.clone(), Arc::new(agent));
+        self.agents.insert(agent.name.clone(), agent);
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Agent>> {
@@ -160,7 +172,7 @@ impl Job {
     pub(crate) async fn run(self) -> Answer {
         match &self.work.agent.kind {
             Kind::Here(here) => here.run(&self),
-            Kind::External { executable } => external::run(&self, executable).await,
+            Kind::External { executable, .. } => external::run(&self, executable).await,
         }
     }
 }
