@@ -168,22 +168,21 @@ fn parties(c: &mut Criterion) {
     });
 }
 
-/// A fleet of a thousand that comes: both connections, the card, its acknowledgement.
+/// A fleet of a thousand that comes: the connection, the card, its acknowledgement.
 fn thousand(names: &[NodeName]) -> Roster {
     let now = Timestamp::from_millis(1);
     let mut roster = Roster::new(now, None);
     for (node, id) in names.iter().zip(0..) {
-        let (call, reply) = (ConnId(2 * id), ConnId(2 * id + 1));
-        roster.connected(now, node, Lane::Call, call);
-        roster.connected(now, node, Lane::Reply, reply);
+        let conn = ConnId(id);
+        roster.connected(now, node, conn);
         let frames = SealedCard {
             topic: Bytes::new(),
             header: Bytes::new(),
             body: Bytes::from(vec![0; 300]),
             seal: Bytes::new(),
         };
-        roster.card(now, reply, CardSeen { nonce: id, goodbye: false, issued_at: now, frames });
-        roster.ack_delivered(now, call, id);
+        roster.card(now, conn, CardSeen { nonce: id, goodbye: false, issued_at: now, frames });
+        roster.ack_delivered(now, conn, id);
         roster.take_changes();
     }
     roster

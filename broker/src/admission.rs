@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use orch_link::revocation::{CertificateId, Revocations};
-use orch_link::tls::{Acceptor, CertificateNames, Channel, Credentials, CredentialsError};
+use orch_link::tls::{Acceptor, CertificateNames, Credentials, CredentialsError};
 use orch_wire::ids::Party;
 
 use crate::connections::Connection;
@@ -65,7 +65,7 @@ impl Admission {
             return Some("role_changed");
         }
         // It subscribed under other rules; when it comes back, it does so under these.
-        if let (Party::Node(node), Channel::Call) = (&connection.party, connection.channel)
+        if let Party::Node(node) = &connection.party
             && !self.collectives.of(node).eq(earlier.collectives.of(node))
         {
             return Some("collectives_changed");
@@ -101,7 +101,6 @@ mod tests {
             };
             let newcomer = Newcomer {
                 party: before.party(&names).unwrap(),
-                channel: Channel::Call,
                 from: ([127, 0, 0, 1], 1).into(),
                 papers: Papers::new(Box::default(), names),
                 stop: CancellationToken::new(),

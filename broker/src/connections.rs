@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use orch_link::tls::Channel;
 use orch_wire::ids::{NodeName, OperatorName, Party};
 use orch_wire::limits::HEARTBEAT;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Papers;
-use crate::roster::{ConnId, Lane};
+use crate::roster::ConnId;
 
 /// A node probes its lanes every [`HEARTBEAT`]; after three that did not come, its connection is dead.
 const SILENT: Duration = Duration::from_secs(3 * HEARTBEAT.as_secs());
@@ -23,18 +22,14 @@ const STALE: Duration = Duration::from_secs(HEARTBEAT.as_secs() + 5);
 /// How long a newcomer waits for the connection before it to end: a node that restarts comes back at once.
 const HANDOVER: Duration = Duration::from_secs(2);
 
-/// Newcomers that may wait for one name on one lane: a machine that comes back at once, and one more try of it.
+/// Newcomers that may wait for one name: a machine that comes back at once, and one more try of it.
 const NEWCOMERS: usize = 4;
-
-/// A node's name on a lane, which one connection has.
-type Hold = (NodeName, Lane);
 
 /// One open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnId,
     pub(crate) party: Party,
-    pub(crate) channel: Channel,
     pub(crate) from: SocketAddr,
     /// By what its party is known.
     pub(crate) papers: Papers,
@@ -74,11 +69,10 @@ impl Connection {
         &self.stop
     }
 
-    /// The name and lane that it holds, if it is a node's.
-    pub(crate) fn hold(&self) -> Option<Hold> {
-        match (&self.party, self.channel) {
-            (Party::Node(node), Channel::Call) => Some((node.clone(), Lane::Call)),
-            (Party::Node(node), Channel::Reply) => Some((node.clone(), Lane::Reply)),
+    /// The name that it holds, if it is a node's.
+    pub(crate) fn hold(&self) -> Option<&NodeName> {
+        match &self.party {
+            Party::Node(node) => Some(node),
             _ => None,
         }
     }
@@ -88,7 +82,6 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct Newcomer {
     pub(crate) party: Party,
-    pub(crate) channel: Channel,
     pub(crate) from: SocketAddr,
     pub(crate) papers: Papers,
     /// Cancelled when the connection must end.
@@ -113,23 +106,23 @@ pub(crate) enum NotListed {
 #[derive(Default)]
 struct Open {
     by_id: HashMap<ConnId, Arc<Connection>>,
-    holders: HashMap<Hold, Arc<Connection>>,
+    holders: HashMap<NodeName, Arc<Connection>>,
     /// How many connections each operator has.
     operators: BTreeMap<OperatorName, usize>,
     /// How many wait for each name that is held.
-    waiting: HashMap<Hold, usize>,
+    waiting: HashMap<NodeName, usize>,
 }
 
 /// A newcomer that waits for a name, for as long as this lives.
 struct Waiting<'a> {
     list: &'a Connections,
-    hold: Hold,
+    name: NodeName,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut open = self.list.lock();
-        if let Entry::Occupied(mut count) = open.waiting.entry(self.hold.clone()) {
+        if let Entry::Occupied(mut count) = open.waiting.entry(self.name.clone()) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -164,9 +157,9 @@ impl Drop for Listed {
         let mut open = self.list.lock();
         open.by_id.remove(&connection.id);
         if let Some(hold) = connection.hold()
-            && open.holders.get(&hold).is_some_and(|holder| holder.id == connection.id)
+            && open.holders.get(hold).is_some_and(|holder| holder.id == connection.id)
         {
-            open.holders.remove(&hold);
+            open.holders.remove(hold);
         }
         if let Party::Operator(name) = &connection.party
             && let Some(count) = open.operators.get_mut(name)
@@ -192,40 +185,39 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists a connection. A node's name on a lane is held by one connection: a second one waits a moment for the
+    /// Lists a connection. A node's name is held by one connection: a second one waits a moment for the
     /// first to end, takes the place of one that fell silent, and is refused otherwise. Few may wait for one name, and
     /// an operator has a limited number, so that one key takes not all the room there is.
     pub(crate) async fn open(self: &Arc<Self>, newcomer: Newcomer) -> Result<Listed, NotListed> {
         let connection = Arc::new(self.connection(newcomer, Instant::now()));
         let deadline = tokio::time::Instant::now() + self.handover;
         let mut waiting = None;
-        while let Some((hold, holder)) = self.try_list(&connection)? {
+        while let Some((name, holder)) = self.try_list(&connection)? {
             if waiting.is_none() {
-                waiting = Some(self.wait_for(&hold)?);
+                waiting = Some(self.wait_for(&name)?);
             }
             if timeout_at(deadline, holder.ended.cancelled()).await.is_err() {
-                return Err(NotListed::Claimed { node: hold.0, holder: holder.from });
+                return Err(NotListed::Claimed { node: name, holder: holder.from });
             }
         }
         Ok(Listed { list: Arc::clone(self), connection })
     }
 
-    fn wait_for(&self, hold: &Hold) -> Result<Waiting<'_>, NotListed> {
+    fn wait_for(&self, name: &NodeName) -> Result<Waiting<'_>, NotListed> {
         let mut open = self.lock();
-        let count = open.waiting.entry(hold.clone()).or_default();
+        let count = open.waiting.entry(name.clone()).or_default();
         if *count >= NEWCOMERS {
             return Err(NotListed::Waiting(NEWCOMERS));
         }
         *count += 1;
-        Ok(Waiting { list: self, hold: hold.clone() })
+        Ok(Waiting { list: self, name: name.clone() })
     }
 
     fn connection(&self, newcomer: Newcomer, opened: Instant) -> Connection {
-        let Newcomer { party, channel, from, papers, stop } = newcomer;
+        let Newcomer { party, from, papers, stop } = newcomer;
         Connection {
             id: ConnId(self.next.fetch_add(1, Ordering::Relaxed)),
             party,
-            channel,
             from,
             papers,
             opened,
@@ -237,18 +229,19 @@ impl Connections {
     }
 
     /// Lists it, or says who holds its name.
-    fn try_list(&self, connection: &Arc<Connection>) -> Result<Option<(Hold, Arc<Connection>)>, NotListed> {
+    fn try_list(
+        &self,
+        connection: &Arc<Connection>,
+    ) -> Result<Option<(NodeName, Arc<Connection>)>, NotListed> {
         let mut open = self.lock();
-        if let Some((node, lane)) = connection.hold() {
-            if let Some(holder) = open.holders.get(&(node.clone(), lane)) {
-                // A node speaks only on its reply connection.
-                let speaker = open.holders.get(&(node.clone(), Lane::Reply)).unwrap_or(holder);
-                if speaker.silence() >= STALE {
+        if let Some(node) = connection.hold() {
+            if let Some(holder) = open.holders.get(node) {
+                if holder.silence() >= STALE {
                     holder.close("replaced");
                 }
-                return Ok(Some(((node, lane), Arc::clone(holder))));
+                return Ok(Some((node.clone(), Arc::clone(holder))));
             }
-            open.holders.insert((node, lane), Arc::clone(connection));
+            open.holders.insert(node.clone(), Arc::clone(connection));
         }
         if let Party::Operator(name) = &connection.party {
             let count = open.operators.entry(name.clone()).or_default();
@@ -263,14 +256,8 @@ impl Connections {
 
     /// Closes the connections of nodes that fell silent. Called now and then: a timer per connection would cost more.
     pub(crate) fn sweep(&self) {
-        let open = self.lock();
-        for ((node, lane), holder) in &open.holders {
-            if *lane == Lane::Reply && holder.silence() >= SILENT {
-                holder.close("silent");
-                if let Some(call) = open.holders.get(&(node.clone(), Lane::Call)) {
-                    call.close("silent");
-                }
-            }
+        for holder in self.lock().holders.values().filter(|holder| holder.silence() >= SILENT) {
+            holder.close("silent");
         }
     }
 
@@ -312,37 +299,36 @@ mod tests {
         ([127, 0, 0, 1], 1).into()
     }
 
-    fn newcomer(party: Party, channel: Channel) -> Newcomer {
+    fn newcomer(party: Party) -> Newcomer {
         let stop = CancellationToken::new();
-        Newcomer { party, channel, from: address(), papers: Papers::default(), stop }
+        Newcomer { party, from: address(), papers: Papers::default(), stop }
     }
 
-    async fn open(list: &Arc<Connections>, name: &str, channel: Channel) -> Result<Listed, NotListed> {
-        list.open(newcomer(node(name), channel)).await
+    async fn open(list: &Arc<Connections>, name: &str) -> Result<Listed, NotListed> {
+        list.open(newcomer(node(name))).await
     }
 
     #[tokio::test]
-    async fn a_name_is_held_once_per_lane() {
+    async fn a_name_is_held_once() {
         let handover = Duration::from_millis(30);
         let list = Arc::new(Connections { handover, ..Connections::new(2) });
-        let call = open(&list, "web1", Channel::Call).await.ok().unwrap();
-        let reply = open(&list, "web1", Channel::Reply).await.ok().unwrap();
-        let other = open(&list, "web2", Channel::Call).await.ok().unwrap();
-        assert_eq!(list.count(), 3);
+        let held = open(&list, "web1").await.ok().unwrap();
+        let other = open(&list, "web2").await.ok().unwrap();
+        assert_eq!(list.count(), 2);
         let begun = Instant::now();
-        let refused = open(&list, "web1", Channel::Call).await.err().unwrap();
+        let refused = open(&list, "web1").await.err().unwrap();
         assert!(matches!(refused, NotListed::Claimed { node, .. } if node.as_str() == "web1"));
         assert!(begun.elapsed() >= handover);
-        assert!(!call.connection().stop().is_cancelled());
-        drop((call, reply, other));
+        assert!(!held.connection().stop().is_cancelled());
+        drop((held, other));
         assert_eq!(list.count(), 0);
     }
 
     #[tokio::test]
     async fn a_newcomer_gets_the_name_when_the_holder_ends() {
         let list = Arc::new(Connections::new(2));
-        let first = open(&list, "web1", Channel::Call).await.ok().unwrap();
-        let (second, ()) = tokio::join!(open(&list, "web1", Channel::Call), async {
+        let first = open(&list, "web1").await.ok().unwrap();
+        let (second, ()) = tokio::join!(open(&list, "web1"), async {
             // The newcomer is polled first, and waits by now.
             tokio::task::yield_now().await;
             drop(first);
@@ -353,46 +339,40 @@ mod tests {
     }
 
     /// A connection that was opened a while ago and from which nothing came since.
-    fn silent_for(list: &Arc<Connections>, channel: Channel, span: Duration) -> Listed {
+    fn silent_for(list: &Arc<Connections>, span: Duration) -> Listed {
         let opened = Instant::now().checked_sub(span).unwrap();
-        let connection = Arc::new(list.connection(newcomer(node("web1"), channel), opened));
+        let connection = Arc::new(list.connection(newcomer(node("web1")), opened));
         assert!(list.try_list(&connection).unwrap().is_none());
         Listed { list: Arc::clone(list), connection }
     }
 
     #[test]
-    fn a_node_that_fell_silent_loses_both_connections() {
+    fn a_node_that_fell_silent_loses_its_connection() {
         for (span, expected) in [(SILENT - Duration::from_secs(2), None), (SILENT, Some("silent"))] {
             let list = Arc::new(Connections::new(2));
-            let call = silent_for(&list, Channel::Call, span);
-            let reply = silent_for(&list, Channel::Reply, span);
+            let silent = silent_for(&list, span);
             list.sweep();
-            assert_eq!(call.connection().why_closed(), expected);
-            assert_eq!(reply.connection().why_closed(), expected);
-            assert_eq!(reply.connection().stop().is_cancelled(), expected.is_some());
+            assert_eq!(silent.connection().why_closed(), expected);
+            assert_eq!(silent.connection().stop().is_cancelled(), expected.is_some());
         }
-        // Being silent on the call lane is a node's nature.
         let list = Arc::new(Connections::new(2));
-        let call = silent_for(&list, Channel::Call, SILENT);
-        let reply = silent_for(&list, Channel::Reply, SILENT);
-        reply.connection().heard();
+        let heard = silent_for(&list, SILENT);
+        heard.connection().heard();
         list.sweep();
-        assert!(call.connection().why_closed().is_none() && reply.connection().why_closed().is_none());
+        assert!(heard.connection().why_closed().is_none());
     }
 
     #[tokio::test]
     async fn a_newcomer_takes_the_place_of_a_holder_that_missed_a_heartbeat() {
         let list = Arc::new(Connections::new(2));
-        let call = silent_for(&list, Channel::Call, STALE);
-        let reply = silent_for(&list, Channel::Reply, STALE);
+        let holder = silent_for(&list, STALE);
         let ends = |listed: Listed| async move {
             listed.connection().stop().cancelled().await;
             listed.connection().why_closed()
         };
-        let (new, why) = tokio::join!(open(&list, "web1", Channel::Call), ends(call));
+        let (new, why) = tokio::join!(open(&list, "web1"), ends(holder));
         assert!(new.is_ok());
         assert_eq!(why, Some("replaced"));
-        drop(reply);
     }
 
     #[tokio::test]
@@ -400,7 +380,7 @@ mod tests {
         let list = Arc::new(Connections::new(2));
         let open = |name: &str| {
             let operator = format!("orch://operator/{name}").parse().unwrap();
-            list.open(newcomer(operator, Channel::Call))
+            list.open(newcomer(operator))
         };
         let alice = (open("alice").await.ok().unwrap(), open("alice").await.ok().unwrap());
         assert!(matches!(open("alice").await, Err(NotListed::Operator(2))));
@@ -415,11 +395,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn few_newcomers_wait_for_a_name() {
         let list = Arc::new(Connections::new(2));
-        let holder = open(&list, "web1", Channel::Call).await.ok().unwrap();
+        let holder = open(&list, "web1").await.ok().unwrap();
         let mut tries = tokio::task::JoinSet::new();
         for _ in 0..50 {
             let list = Arc::clone(&list);
-            tries.spawn(async move { open(&list, "web1", Channel::Call).await });
+            tries.spawn(async move { open(&list, "web1").await });
         }
         let (mut claimed, mut too_many) = (0, 0);
         while let Some(tried) = tries.join_next().await {
@@ -432,6 +412,6 @@ mod tests {
         assert_eq!((claimed, too_many), (NEWCOMERS, 50 - NEWCOMERS));
         assert!(list.lock().waiting.is_empty());
         drop(holder);
-        assert!(open(&list, "web1", Channel::Call).await.is_ok());
+        assert!(open(&list, "web1").await.is_ok());
     }
 }

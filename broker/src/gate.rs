@@ -1,4 +1,4 @@
-//! The gate: takes connections, learns who is there, and joins each to its lane under its rules.
+//! The gate: takes connections, learns who is there, and joins each to the lanes under its rules.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use orch_link::backoff::Backoff;
+use orch_link::carry::{LaneEnd, carry};
 use orch_link::dial::settle;
 use orch_link::entropy;
-use orch_link::relay::{Overflow, RelayEnd, RelaySettings, relay};
+use orch_link::mux::Lane;
+use orch_link::relay::{Overflow, RelayEnd};
 use orch_link::tls::{Admitted, Channel, Credentials, CredentialsError, ServerStream};
 use orch_link::zmtp::Traffic;
 use orch_wire::control::Closing;
@@ -146,19 +148,16 @@ impl Gate {
         ending.party = Some(party.clone());
         let plan = match (&party, channel) {
             (Party::Operator(_), Channel::Control) => None,
-            (Party::Operator(name), Channel::Call) => {
-                Some(Plan::publish(Rules::operator_call(name.clone(), &certificate), &self.sockets.call_in))
-            }
-            (Party::Operator(_), Channel::Reply) => {
-                Some(Plan::listen(Rules::operator_reply(&certificate), &self.sockets.reply_out))
-            }
-            (Party::Node(name), Channel::Call) => {
-                let rules = Rules::node_call(name.clone(), Arc::clone(&entrance.admission.collectives));
-                Some(Plan::listen(rules, &self.sockets.call_out))
-            }
-            (Party::Node(name), Channel::Reply) => {
-                Some(Plan::publish(Rules::node_reply(name.clone()), &self.sockets.reply_in))
-            }
+            (Party::Operator(name), Channel::Lanes) => Some(Plan {
+                call: Rules::operator_call(name.clone(), &certificate),
+                reply: Rules::operator_reply(&certificate),
+                speaks: Lane::Call,
+            }),
+            (Party::Node(name), Channel::Lanes) => Some(Plan {
+                call: Rules::node_call(name.clone(), Arc::clone(&entrance.admission.collectives)),
+                reply: Rules::node_reply(name.clone()),
+                speaks: Lane::Reply,
+            }),
             (Party::Node(_) | Party::Broker(_), _) => return end("wrong_role", ""),
         };
         drop(certificate);
@@ -167,7 +166,6 @@ impl Gate {
         };
         let newcomer = Newcomer {
             party,
-            channel,
             from: ending.from,
             papers: Papers::new(shown, names),
             stop: self.stop.child_token(),
@@ -201,25 +199,35 @@ impl Gate {
         }
     }
 
-    /// Joins a connection to its lane until it ends.
-    async fn join(&self, stream: ServerStream, plan: Plan<'_>, listed: &Listed) -> RelayEnd {
+    /// Joins a connection to the lanes until it ends.
+    async fn join(&self, stream: ServerStream, plan: Plan, listed: &Listed) -> RelayEnd {
         let connection = listed.connection();
-        let local = match join_lane(plan.socket).await {
-            Ok(local) => local,
+        let Plan { call, reply, speaks } = plan;
+        let sockets = match speaks {
+            Lane::Call => (&self.sockets.call_in, &self.sockets.reply_out),
+            Lane::Reply => (&self.sockets.call_out, &self.sockets.reply_in),
+        };
+        let joined = async { tokio::try_join!(join_lane(sockets.0), join_lane(sockets.1)) };
+        let (to_calls, to_replies) = match joined.await {
+            Ok(locals) => locals,
             Err(error) => {
-                tracing::error!("cannot join a lane: {error}");
+                tracing::error!("cannot join the lanes: {error}");
                 return end("local", error.to_string());
             }
         };
         let keeper = &self.sources.keeper;
         let node = connection.hold();
-        if let Some((node, lane)) = node.clone() {
-            keeper.tell(Event::Connected { node, lane, conn: connection.id }).await;
+        if let Some(node) = node {
+            keeper.tell(Event::Connected { node: node.clone(), conn: connection.id }).await;
         }
-        let inspector =
-            Inspector { rules: plan.rules, connection: Arc::clone(connection), keeper: keeper.clone() };
-        let settings = RelaySettings { from_peer: plan.from_peer, overflow: Overflow::Close };
-        let result = relay(stream, local, settings, inspector, connection.stop().clone()).await;
+        let lane_end = |lane, rules, local| LaneEnd {
+            local,
+            from_peer: if lane == speaks { Traffic::Messages } else { Traffic::Subscriptions },
+            inspect: Inspector { rules, connection: Arc::clone(connection), keeper: keeper.clone() },
+        };
+        let call = lane_end(Lane::Call, call, to_calls);
+        let reply = lane_end(Lane::Reply, reply, to_replies);
+        let result = carry(stream, call, reply, Overflow::Close, connection.stop().clone()).await;
         // Before the name is free again: a successor's connection must come after this end.
         if node.is_some() {
             keeper.tell(Event::Disconnected { conn: connection.id }).await;
@@ -259,21 +267,12 @@ impl Gate {
     }
 }
 
-/// How a connection is joined to a lane.
-struct Plan<'a> {
-    rules: Rules,
-    socket: &'a Path,
-    from_peer: Traffic,
-}
-
-impl<'a> Plan<'a> {
-    fn publish(rules: Rules, socket: &'a Path) -> Self {
-        Self { rules, socket, from_peer: Traffic::Messages }
-    }
-
-    fn listen(rules: Rules, socket: &'a Path) -> Self {
-        Self { rules, socket, from_peer: Traffic::Subscriptions }
-    }
+/// How a connection is joined to the lanes.
+struct Plan {
+    call: Rules,
+    reply: Rules,
+    /// The lane on which the peer speaks; it listens on the other.
+    speaks: Lane,
 }
 
 fn end(reason: &'static str, detail: impl Into<String>) -> RelayEnd {

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::connections::Connections;
-use crate::roster::{CardSeen, ConnId, Counts, Forgotten, Lane, Roster};
+use crate::roster::{CardSeen, ConnId, Counts, Forgotten, Roster};
 use crate::roster_store::{Loaded, RosterStore};
 
 /// Events that may wait for the keeper: a fleet of a thousand that comes at once.
@@ -29,7 +29,7 @@ const SAVE_CARDS: Duration = Duration::from_secs(60);
 /// What the gate has seen.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Connected { node: NodeName, lane: Lane, conn: ConnId },
+    Connected { node: NodeName, conn: ConnId },
     Card { conn: ConnId, card: CardSeen },
     AckDelivered { conn: ConnId, nonce: u64 },
     Disconnected { conn: ConnId },
@@ -172,7 +172,7 @@ impl Keeper {
     fn hear(&mut self, event: Event) {
         let now = entropy::now();
         match event {
-            Event::Connected { node, lane, conn } => self.roster.connected(now, &node, lane, conn),
+            Event::Connected { node, conn } => self.roster.connected(now, &node, conn),
             Event::Card { conn, card } => {
                 self.roster.card(now, conn, card);
                 self.save_within(SAVE_CARDS);

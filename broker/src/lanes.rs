@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use orch_link::entropy;
+use orch_link::mux::Lane;
 use orch_link::socket_dir::SocketDir;
 use orch_link::task::{self, Task};
 use orch_wire::codec;
@@ -30,8 +31,6 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use zeromq::{PubSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqError, ZmqMessage};
-
-use crate::roster::Lane;
 
 /// Answers that may wait to cross over; a probe or card whose answer is lost is repeated.
 const CROSSING: usize = 4096;

@@ -112,7 +112,7 @@ mod tests {
             at: Timestamp::from_millis(1),
             party: party.to_owned(),
             from: "127.0.0.1:1".to_owned(),
-            channel: "orch-call/1".to_owned(),
+            channel: "orch-lanes/1".to_owned(),
             reason: reason.to_owned(),
             open: Millis(1),
         }

@@ -35,7 +35,7 @@ mod rules;
 /// The broker's decisions without sockets, clock or file, for games of the whole fleet in memory.
 pub mod pure {
     pub use crate::lanes::{Way, way};
-    pub use crate::roster::{CardSeen, ConnId, Counts, Forgotten, Lane, Remembered, Roster};
+    pub use crate::roster::{CardSeen, ConnId, Counts, Forgotten, Remembered, Roster};
     pub use crate::rules::{Noted, Rules};
 }
 

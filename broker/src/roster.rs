@@ -1,8 +1,8 @@
 //! Which nodes are there: a state machine without clock, file or socket.
 //!
 //! It is told what happened (a node's connection opened, a card came by it, the acknowledgement of that card went out
-//! to the node, a connection ended) and keeps one [`Presence`] a node. A node is `here` only while both its lanes are
-//! open and a card has gone round them: in by its reply connection, the acknowledgement out by its call connection.
+//! to the node, a connection ended) and keeps one [`Presence`] a node. A node is `here` only while its connection is
+//! open and a card has gone round its lanes: in by the one for replies, the acknowledgement out by the one for calls.
 //! Only then does a call that is sent afterwards reach it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,15 +24,6 @@ const NONCES: usize = 16;
 /// Number of a connection, never used twice while the broker runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
-
-/// Which of a node's two connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The node listens for calls there.
-    Call,
-    /// The node answers there.
-    Reply,
-}
 
 /// What the broker reads of a card; it holds no key for the rest.
 #[derive(Debug, Clone)]
@@ -94,29 +85,19 @@ struct Known {
     issued_at: Option<Timestamp>,
 }
 
-/// The open connections of a node, and the cards that came since they are open.
-#[derive(Debug, Default)]
-struct Links {
-    call: Option<ConnId>,
-    reply: Option<ConnId>,
+/// The open connection of a node, and the cards that came since it is open.
+#[derive(Debug)]
+struct Link {
+    conn: ConnId,
     nonces: Vec<u64>,
-}
-
-impl Links {
-    fn slot(&mut self, lane: Lane) -> &mut Option<ConnId> {
-        match lane {
-            Lane::Call => &mut self.call,
-            Lane::Reply => &mut self.reply,
-        }
-    }
 }
 
 /// The roster.
 #[derive(Debug)]
 pub struct Roster {
     known: BTreeMap<NodeName, Known>,
-    links: HashMap<NodeName, Links>,
-    connections: HashMap<ConnId, (NodeName, Lane)>,
+    links: HashMap<NodeName, Link>,
+    connections: HashMap<ConnId, NodeName>,
     /// Nodes that were here before the start and are not back yet; none once settled.
     expected: BTreeSet<NodeName>,
     /// What was remembered could not be read, so that nobody knows whom to wait for.
@@ -153,32 +134,29 @@ impl Roster {
     }
 
     /// A node's connection is open.
-    pub fn connected(&mut self, now: Timestamp, node: &NodeName, lane: Lane, conn: ConnId) {
-        self.connections.insert(conn, (node.clone(), lane));
-        let links = self.links.entry(node.clone()).or_default();
-        *links.slot(lane) = Some(conn);
+    pub fn connected(&mut self, now: Timestamp, node: &NodeName, conn: ConnId) {
+        self.connections.insert(conn, node.clone());
         // What was proven was proven with the connection before.
-        links.nonces.clear();
+        self.links.insert(node.clone(), Link { conn, nonces: Vec::new() });
         // A name that was never proven by a card is no member of the fleet yet: a certificate alone must not make a target.
         if self.known.get(node).is_some_and(|known| known.presence == Presence::Here) {
             self.set(now, node, Presence::Away);
         }
     }
 
-    /// A card came by a node's reply connection.
+    /// A card came by a node's connection.
     pub fn card(&mut self, now: Timestamp, conn: ConnId, card: CardSeen) {
-        let Some((node, Lane::Reply)) = self.connections.get(&conn) else { return };
-        let node = node.clone();
-        let Some(links) = self.links.get_mut(&node).filter(|links| links.reply == Some(conn)) else { return };
+        let Some(node) = self.connections.get(&conn).cloned() else { return };
+        let Some(link) = self.links.get_mut(&node).filter(|link| link.conn == conn) else { return };
         let CardSeen { nonce, goodbye, issued_at, frames } = card;
-        links.nonces.retain(|&pending| pending != nonce);
+        link.nonces.retain(|&pending| pending != nonce);
         if goodbye {
-            links.nonces.clear();
+            link.nonces.clear();
         } else {
-            if links.nonces.len() >= NONCES {
-                links.nonces.remove(0);
+            if link.nonces.len() >= NONCES {
+                link.nonces.remove(0);
             }
-            links.nonces.push(nonce);
+            link.nonces.push(nonce);
         }
 
         let known = self.known.entry(node.clone()).or_insert_with(|| Known {
@@ -200,16 +178,12 @@ impl Roster {
         }
     }
 
-    /// The broker's acknowledgement went out by a node's call connection.
+    /// The broker's acknowledgement went out by a node's connection.
     pub fn ack_delivered(&mut self, now: Timestamp, conn: ConnId, nonce: u64) {
-        let Some((node, Lane::Call)) = self.connections.get(&conn) else { return };
-        let node = node.clone();
-        let Some(links) = self.links.get_mut(&node) else { return };
-        let Some(at) = links.nonces.iter().position(|&pending| pending == nonce) else { return };
-        if links.call != Some(conn) || links.reply.is_none() {
-            return;
-        }
-        links.nonces.remove(at);
+        let Some(node) = self.connections.get(&conn).cloned() else { return };
+        let Some(link) = self.links.get_mut(&node).filter(|link| link.conn == conn) else { return };
+        let Some(at) = link.nonces.iter().position(|&pending| pending == nonce) else { return };
+        link.nonces.remove(at);
         if self.known.get(&node).is_none_or(|known| known.presence != Presence::Here) {
             self.set(now, &node, Presence::Here);
         }
@@ -217,16 +191,11 @@ impl Roster {
 
     /// A connection ended.
     pub fn disconnected(&mut self, now: Timestamp, conn: ConnId) {
-        let Some((node, lane)) = self.connections.remove(&conn) else { return };
-        let Some(links) = self.links.get_mut(&node) else { return };
-        if *links.slot(lane) != Some(conn) {
+        let Some(node) = self.connections.remove(&conn) else { return };
+        if self.links.get(&node).is_none_or(|link| link.conn != conn) {
             return; // the late end of an old connection
         }
-        *links.slot(lane) = None;
-        links.nonces.clear();
-        if links.call.is_none() && links.reply.is_none() {
-            self.links.remove(&node);
-        }
+        self.links.remove(&node);
         if self.known.get(&node).is_some_and(|known| known.presence == Presence::Here) {
             self.set(now, &node, Presence::Away);
         }

@@ -1,4 +1,4 @@
-//! Keeps a pair of lanes open: opens, beats, and opens again with full jitter when either lane has ended.
+//! Keeps a pair of lanes open: opens, beats, and opens again with full jitter when the connection has ended.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -139,21 +139,21 @@ struct Pulse {
 
 /// Runs open lanes. The directions wait for their own queues only, never for each other.
 async fn run(lanes: Lanes, to_send: &mut mpsc::Receiver<Frames>, events: &mpsc::Sender<LinkEvent>) -> End {
-    let Lanes { mut publisher, mut subscriber, mut relays } = lanes;
+    let Lanes { mut publisher, mut subscriber, mut carrier } = lanes;
     let pulse = Pulse::default();
     let end = tokio::select! {
         end = publish(&mut publisher, to_send, &pulse) => end,
         end = receive(&mut subscriber, events, &pulse) => end,
-        end = relays.ended() => End::Lanes(OpenError::Lost(if end.detail.is_empty() {
+        end = carrier.ended() => End::Lanes(OpenError::Lost(if end.detail.is_empty() {
             end.reason.to_owned()
         } else {
             format!("{}: {}", end.reason, end.detail)
         })),
     };
     if matches!(end, End::Owner) {
-        // Dropping the socket ends its local stream; the relay then sends what it still has.
+        // Dropping the socket ends its local stream; what carries the lanes then sends what it still has, and ends.
         drop(publisher);
-        let _ = timeout(CLOSING, relays.published()).await;
+        let _ = timeout(CLOSING, carrier.ended()).await;
     }
     end
 }

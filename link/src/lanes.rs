@@ -1,9 +1,11 @@
 //! A client's pair of lanes: opened with proof, and open only when a message has gone round.
 //!
 //! Publishing sockets are XPUB: the crate's PUB preallocates four megabytes, and only XPUB tells when the broker's
-//! subscription has come. Each lane's relay is the only one that learns that its stream ended; then both go.
+//! subscription has come. What carries the lanes is the only one that learns that the connection ended; then both go.
 
 use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,16 +14,17 @@ use orch_wire::header::{Header, Kind, Millis, ProbeHeader};
 use orch_wire::ids::{CollectiveName, NodeName, Party};
 use orch_wire::limits::PROTOCOL;
 use orch_wire::topic::{ReplyTopic, Topic};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use zeromq::{Socket, SocketRecv, SocketSend, SubSocket, XPubSocket, ZmqError, ZmqMessage};
 
+use crate::carry::{LaneEnd, carry};
 use crate::dial::{Dialer, OpenError};
 use crate::entropy;
-use crate::relay::{Overflow, PassAll, RelayEnd, RelaySettings, relay};
+use crate::relay::{Overflow, PassAll, RelayEnd};
 use crate::task::{self, Task};
-use crate::tls::{Channel, ClientStream};
+use crate::tls::Channel;
 use crate::zmtp::Traffic;
 
 /// A runner repeats its probe this often until it comes back.
@@ -63,10 +66,9 @@ pub(crate) struct Subscriber {
     socket: SubSocket,
 }
 
-/// The relays of both lanes.
-pub(crate) struct Relays {
-    publishing: Task<RelayEnd>,
-    subscribing: Task<RelayEnd>,
+/// What carries the lanes.
+pub(crate) struct Carrier {
+    task: Task<RelayEnd>,
     address: String,
     _stop: DropGuard,
 }
@@ -75,7 +77,7 @@ pub(crate) struct Relays {
 pub(crate) struct Lanes {
     pub(crate) publisher: Publisher,
     pub(crate) subscriber: Subscriber,
-    pub(crate) relays: Relays,
+    pub(crate) carrier: Carrier,
 }
 
 /// Opens both lanes and proves them, within the dialer's timeout.
@@ -94,38 +96,13 @@ async fn open_operator(
     reply_topic: &ReplyTopic,
     deadline: Instant,
 ) -> Result<Lanes, OpenError> {
-    let stop = CancellationToken::new();
-    let (calls, replies) = tokio::try_join!(dialer.dial(Channel::Call), dialer.dial(Channel::Reply))?;
     let mut subscriber = SubSocket::new();
-    let subscription = async {
-        subscriber.subscribe(reply_topic.as_str()).await.map_err(|e| local("subscribing", e))?;
-        attach(dialer, &mut subscriber, replies, Traffic::Messages, &stop, deadline).await
-    };
-    let mut publisher = XPubSocket::new();
-    let publication = async {
-        let task = attach(dialer, &mut publisher, calls, Traffic::Subscriptions, &stop, deadline).await?;
-        Ok::<_, OpenError>((await_subscriber(&mut publisher, deadline).await, task))
-    };
-    let (subscribing, (subscribed, publishing)) = tokio::try_join!(subscription, publication)?;
-    let mut lanes = Lanes {
-        publisher: Publisher {
-            socket: publisher,
-            sender: dialer.credentials().party().clone(),
-            reply_topic: Some(reply_topic.clone()),
-        },
-        subscriber: Subscriber { socket: subscriber },
-        relays: Relays {
-            publishing,
-            subscribing,
-            address: dialer.address().to_owned(),
-            _stop: stop.drop_guard(),
-        },
-    };
-    if let Err(error) = subscribed {
-        return Err(lanes.relays.verdict_or(error).await);
-    }
+    subscriber.subscribe(reply_topic.as_str()).await.map_err(|e| local("subscribing", e))?;
+    let sender = dialer.credentials().party().clone();
+    let mut lanes = attach(dialer, subscriber, sender, Some(reply_topic.clone()), deadline).await?;
     let nonce = entropy::nonce();
     let proof = async {
+        lanes.publisher.await_subscriber().await?;
         loop {
             lanes.publisher.probe(nonce).await?;
             if lanes.subscriber.echo_within(nonce, PROBE_EVERY).await? {
@@ -133,7 +110,7 @@ async fn open_operator(
             }
         }
     };
-    prove(proof, &mut lanes.relays, dialer, deadline, "the proof of the lanes").await?;
+    prove(proof, &mut lanes.carrier, dialer, deadline, "the proof of the lanes").await?;
     Ok(lanes)
 }
 
@@ -144,37 +121,19 @@ async fn open_node(
     card: &mut CardMaker,
     deadline: Instant,
 ) -> Result<Lanes, OpenError> {
-    let stop = CancellationToken::new();
     let mut subscriber = SubSocket::new();
     for collective in collectives {
         let topic = Topic::Collective(collective.clone()).to_string();
         subscriber.subscribe(&topic).await.map_err(|e| local("subscribing", e))?;
     }
-    let calls = dialer.dial(Channel::Call).await?;
-    let subscribing = attach(dialer, &mut subscriber, calls, Traffic::Messages, &stop, deadline).await?;
+    let mut lanes = attach(dialer, subscriber, Party::Node(name.clone()), None, deadline).await?;
     // Last, on the open stream: when a message comes by this topic, all subscriptions are in force.
     let own = Topic::Node(name.clone()).to_string();
-    subscriber.subscribe(&own).await.map_err(|e| local("subscribing", e))?;
+    lanes.subscriber.socket.subscribe(&own).await.map_err(|e| local("subscribing", e))?;
 
-    let replies = dialer.dial(Channel::Reply).await?;
-    let mut publisher = XPubSocket::new();
-    let publishing = attach(dialer, &mut publisher, replies, Traffic::Subscriptions, &stop, deadline).await?;
-    let subscribed = await_subscriber(&mut publisher, deadline).await;
-    let mut lanes = Lanes {
-        publisher: Publisher { socket: publisher, sender: Party::Node(name.clone()), reply_topic: None },
-        subscriber: Subscriber { socket: subscriber },
-        relays: Relays {
-            publishing,
-            subscribing,
-            address: dialer.address().to_owned(),
-            _stop: stop.drop_guard(),
-        },
-    };
-    if let Err(error) = subscribed {
-        return Err(lanes.relays.verdict_or(error).await);
-    }
     let nonce = entropy::nonce();
     let proof = async {
+        lanes.publisher.await_subscriber().await?;
         let mut wait = CARD_FIRST;
         loop {
             lanes.publisher.send(card(nonce)).await?;
@@ -184,22 +143,19 @@ async fn open_node(
             wait = (wait * 2).min(CARD_LAST);
         }
     };
-    prove(proof, &mut lanes.relays, dialer, deadline, "the broker's acknowledgement of the card").await?;
+    prove(proof, &mut lanes.carrier, dialer, deadline, "the broker's acknowledgement of the card").await?;
     Ok(lanes)
 }
 
-/// Waits for a proof, for the end of a relay, or for the deadline, whichever comes first.
+/// Waits for a proof, for the end of the connection, or for the deadline, whichever comes first.
 async fn prove(
     proof: impl Future<Output = Result<(), OpenError>>,
-    relays: &mut Relays,
+    carrier: &mut Carrier,
     dialer: &Dialer,
     deadline: Instant,
     what: &'static str,
 ) -> Result<(), OpenError> {
-    let ended = async {
-        let end = relays.ended().await;
-        Err(OpenError::Refused { address: dialer.address().to_owned(), detail: describe(&end) })
-    };
+    let ended = async { Err(refused(dialer.address(), &carrier.ended().await)) };
     let outcome = timeout_at(deadline, async {
         tokio::select! {
             proven = proof => proven,
@@ -209,59 +165,83 @@ async fn prove(
     outcome.await.unwrap_or(Err(OpenError::Timeout { what, limit: dialer.timeout() }))
 }
 
-/// Joins a socket of the crate to a TLS stream through a relay. The socket connects to a listener that is gone the
-/// moment it has accepted, so that nothing else ever gets in.
-async fn attach<S: Socket>(
+/// Joins both sockets of the crate to a connection. Each connects to a listener that is gone the moment it has accepted,
+/// so that nothing else ever gets in.
+async fn attach(
     dialer: &Dialer,
-    socket: &mut S,
-    stream: ClientStream,
-    from_peer: Traffic,
-    stop: &CancellationToken,
+    mut subscriber: SubSocket,
+    sender: Party,
+    reply_topic: Option<ReplyTopic>,
     deadline: Instant,
-) -> Result<Task<RelayEnd>, OpenError> {
-    const WHAT: &str = "opening a local socket";
-    let path = dialer.sockets().fresh_socket();
-    let listener = UnixListener::bind(&path).map_err(|source| OpenError::Local { what: WHAT, source })?;
-    let stop = stop.clone();
-    let accept = async {
-        let accepted = listener.accept().await;
-        let _ = std::fs::remove_file(&path);
-        let (local, _) = accepted.map_err(|source| OpenError::Local { what: WHAT, source })?;
-        let settings = RelaySettings { from_peer, overflow: Overflow::Wait };
-        Ok(task::spawn(relay(stream, local, settings, PassAll, stop)))
-    };
-    let endpoint = format!("ipc://{}", path.display());
+) -> Result<Lanes, OpenError> {
+    let mut publisher = XPubSocket::new();
+    let stream = dialer.dial(Channel::Lanes).await?;
+    let (from, to) = (LocalDoor::open(dialer)?, LocalDoor::open(dialer)?);
+    let stop = CancellationToken::new();
+    let address = dialer.address().to_owned();
     let attached = async {
-        // The crate's handshake runs through the relay, which must be there first; if the broker ends the stream in
-        // the handshake, the relay knows why and the crate does not.
-        let mut connecting = socket.connect(&endpoint);
-        let mut relay: Task<RelayEnd> = tokio::select! {
-            task = accept => task?,
-            connected = &mut connecting => return Err(local(WHAT, connected.err().unwrap_or(ZmqError::NoMessage))),
+        // The crate's handshakes run through what carries the lanes, which must be there first; if the broker ends the
+        // connection in the handshake, that knows why and the crate does not.
+        let (subscribing, publishing) = (from.endpoint(), to.endpoint());
+        let mut connecting = pin!(async {
+            tokio::try_join!(subscriber.connect(&subscribing), publisher.connect(&publishing)).map(drop)
+        });
+        let (listened, spoken) = tokio::select! {
+            accepted = async { tokio::try_join!(from.accept(), to.accept()) } => accepted?,
+            connected = &mut connecting => return Err(local(DOOR, connected.err().unwrap_or(ZmqError::NoMessage))),
         };
+        let listens = LaneEnd { local: listened, from_peer: Traffic::Messages, inspect: PassAll };
+        let speaks = LaneEnd { local: spoken, from_peer: Traffic::Subscriptions, inspect: PassAll };
+        let (call, reply) = if reply_topic.is_some() { (speaks, listens) } else { (listens, speaks) };
+        let task = task::spawn(carry(stream, call, reply, Overflow::Wait, stop.clone()));
+        let mut carrier = Carrier { task, address, _stop: stop.drop_guard() };
         tokio::select! {
             biased;
             connected = &mut connecting => match connected {
-                Ok(()) => Ok(relay),
-                Err(error) => Err(Relays::verdict(&mut relay, dialer.address(), error).await),
+                Ok(()) => Ok(carrier),
+                Err(error) => Err(carrier.verdict_or(local("opening a lane", error)).await),
             },
-            end = &mut relay => Err(refused(dialer.address(), end.ok().as_ref())),
+            end = carrier.ended() => Err(refused(dialer.address(), &end)),
         }
     };
-    timeout_at(deadline, attached)
+    let carrier = timeout_at(deadline, attached)
         .await
-        .unwrap_or(Err(OpenError::Timeout { what: "opening a lane", limit: dialer.timeout() }))
+        .unwrap_or(Err(OpenError::Timeout { what: "opening the lanes", limit: dialer.timeout() }))?;
+    Ok(Lanes {
+        publisher: Publisher { socket: publisher, sender, reply_topic },
+        subscriber: Subscriber { socket: subscriber },
+        carrier,
+    })
 }
 
-/// Waits until the broker's subscription has come to an XPUB, which learns it only inside `recv`.
-async fn await_subscriber(socket: &mut XPubSocket, deadline: Instant) -> Result<(), OpenError> {
-    match timeout_at(deadline, socket.recv()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(local("waiting for the broker's subscription", error)),
-        Err(_) => Err(OpenError::Timeout {
-            what: "the broker's subscription",
-            limit: deadline.saturating_duration_since(Instant::now()),
-        }),
+const DOOR: &str = "opening a local socket";
+
+/// A listener for one connection, gone with it.
+struct LocalDoor {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl LocalDoor {
+    fn open(dialer: &Dialer) -> Result<Self, OpenError> {
+        let path = dialer.sockets().fresh_socket();
+        let listener = UnixListener::bind(&path).map_err(|source| OpenError::Local { what: DOOR, source })?;
+        Ok(Self { listener, path })
+    }
+
+    fn endpoint(&self) -> String {
+        format!("ipc://{}", self.path.display())
+    }
+
+    async fn accept(self) -> Result<UnixStream, OpenError> {
+        let accepted = self.listener.accept().await;
+        accepted.map(|(local, _)| local).map_err(|source| OpenError::Local { what: DOOR, source })
+    }
+}
+
+impl Drop for LocalDoor {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -273,51 +253,38 @@ fn local(what: &'static str, error: ZmqError) -> OpenError {
     OpenError::Local { what, source }
 }
 
-fn refused(address: &str, end: Option<&RelayEnd>) -> OpenError {
-    let detail = end.map_or_else(|| "the relay failed".to_owned(), describe);
-    OpenError::Refused { address: address.to_owned(), detail }
+fn refused(address: &str, end: &RelayEnd) -> OpenError {
+    let detail = match end.reason {
+        "closed" if end.detail.is_empty() => "it gave no reason",
+        reason if end.detail.is_empty() => reason,
+        _ => &end.detail,
+    };
+    OpenError::Refused { address: address.to_owned(), detail: detail.to_owned() }
 }
 
-fn describe(end: &RelayEnd) -> String {
-    match end.reason {
-        "closed" if end.detail.is_empty() => "it gave no reason".to_owned(),
-        _ if end.detail.is_empty() => end.reason.to_owned(),
-        _ => end.detail.clone(),
-    }
-}
-
-impl Relays {
-    /// Waits until either lane's stream has ended.
+impl Carrier {
+    /// Waits until the connection has ended.
     pub(crate) async fn ended(&mut self) -> RelayEnd {
-        let end = tokio::select! {
-            end = &mut self.publishing => end,
-            end = &mut self.subscribing => end,
-        };
-        end.unwrap_or_else(|error| RelayEnd { reason: "io", detail: format!("the relay failed: {error}") })
+        let end = (&mut self.task).await;
+        end.unwrap_or_else(|error| RelayEnd::new("io", format!("what carries the lanes failed: {error}")))
     }
 
-    /// Waits until the publishing lane's relay has sent what it had and ended.
-    pub(crate) async fn published(&mut self) {
-        let _ = (&mut self.publishing).await;
-    }
-
-    /// The relay's reason where it has one within a moment, else `error`.
+    /// Its reason where it has one within a moment, else `error`.
     async fn verdict_or(&mut self, error: OpenError) -> OpenError {
         match tokio::time::timeout(Duration::from_millis(200), self.ended()).await {
-            Ok(end) => refused(&self.address, Some(&end)),
+            Ok(end) => refused(&self.address, &end),
             Err(_) => error,
-        }
-    }
-
-    async fn verdict(relay: &mut Task<RelayEnd>, address: &str, error: ZmqError) -> OpenError {
-        match tokio::time::timeout(Duration::from_millis(200), relay).await {
-            Ok(end) => refused(address, end.ok().as_ref()),
-            Err(_) => local("opening a lane", error),
         }
     }
 }
 
 impl Publisher {
+    /// Waits until the broker's subscription has come, which an XPUB learns only inside `recv`.
+    async fn await_subscriber(&mut self) -> Result<(), OpenError> {
+        let subscribed = self.socket.recv().await;
+        subscribed.map(drop).map_err(|error| local("waiting for the broker's subscription", error))
+    }
+
     /// Sends a message; Ok means that it is in the local stream.
     pub(crate) async fn send(&mut self, frames: Frames) -> Result<(), OpenError> {
         let message =

@@ -8,18 +8,21 @@
 //! | --- | --- |
 //! | [`tls`], [`revocation`] | credentials and the handshake of both ends; who may take part no more |
 //! | [`metered`] | what of a stranger is read at all |
-//! | [`zmtp`], [`relay`] | frame checks, and the copying between TLS and the local sockets under them |
+//! | [`mux`], [`carry`] | both lanes on one connection, and the carrying between it and the local sockets |
+//! | [`zmtp`], [`relay`] | frame checks, and the copying of one lane under them |
 //! | [`dial`], [`lanes`], [`mod@keep_open`] | a client's connections: made, proven, kept |
 //! | [`control`] | frames of the control channel |
 //! | [`socket_dir`], [`backoff`], [`task`], [`entropy`] | what these stand on |
 
 pub mod backoff;
+pub mod carry;
 pub mod control;
 pub mod dial;
 pub mod entropy;
 pub mod keep_open;
 pub mod lanes;
 pub mod metered;
+pub mod mux;
 pub mod relay;
 pub mod revocation;
 pub mod socket_dir;

@@ -1,20 +1,18 @@
-//! The relay: copies between a TLS stream and a local Unix socket, with the frame checks, in both directions.
+//! The relay: copies between one lane of a connection and a local Unix socket, with the frame checks, in both directions.
 //!
-//! One task per connection drives both directions and owns all its buffers. It is the only one that learns that a
+//! One task per connection drives both its lanes in both directions and owns all their buffers. It is the only one that learns that a
 //! stream ended. At rest it holds no buffer: what arrives goes through a scratch buffer of the thread, straight to
 //! the other side where that takes it.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
 
 use queue::Queue;
 
@@ -80,11 +78,11 @@ pub enum Overflow {
 
 /// How a relay behaves.
 #[derive(Debug, Clone, Copy)]
-pub struct RelaySettings {
+pub(crate) struct RelaySettings {
     /// What the peer may send; the other direction carries the other kind.
-    pub from_peer: Traffic,
+    pub(crate) from_peer: Traffic,
     /// What happens when the queue toward the peer is full.
-    pub overflow: Overflow,
+    pub(crate) overflow: Overflow,
 }
 
 /// How a relay ended.
@@ -97,7 +95,7 @@ pub struct RelayEnd {
 }
 
 impl RelayEnd {
-    fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }
@@ -202,6 +200,9 @@ impl Direction {
                     self.ended = true;
                     Ok(true)
                 }
+                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::InvalidData => {
+                    Err(RelayEnd::new("malformed", e.to_string()))
+                }
                 Poll::Ready(Err(e)) => Err(RelayEnd::new("io", e.to_string())),
             }
         })
@@ -304,14 +305,8 @@ struct Relay<S, I> {
     handshake: Deadline,
 }
 
-/// Relays until either side ends, a check or rule refuses, or `stop` is cancelled. What came before an end still goes on.
-pub async fn relay<S, I>(
-    peer: S,
-    local: UnixStream,
-    settings: RelaySettings,
-    inspect: I,
-    stop: CancellationToken,
-) -> RelayEnd
+/// Relays until either side ends or a check or rule refuses. What came before an end still goes on.
+pub(crate) async fn relay<S, I>(peer: S, local: UnixStream, settings: RelaySettings, inspect: I) -> RelayEnd
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     I: Inspect,
@@ -331,20 +326,7 @@ where
         handshake: Deadline::default(),
     };
     relay.handshake.set(HANDSHAKE);
-    let mut stopped = pin!(stop.cancelled());
-    let end = std::future::poll_fn(|cx| {
-        if stopped.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(RelayEnd::new("stopped", ""));
-        }
-        relay.poll(cx)
-    })
-    .await;
-    // At once, with all that waits: while nobody reads the local side, the sockets behind it would pile up more.
-    let Relay { mut peer, local, inward, outward, .. } = relay;
-    drop((local, inward, outward));
-    // Tell the peer that this is an end and no cut; it may be gone already.
-    let _ = tokio::time::timeout(Duration::from_secs(1), tokio::io::AsyncWriteExt::shutdown(&mut peer)).await;
-    end
+    std::future::poll_fn(|cx| relay.poll(cx)).await
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, I: Inspect> Relay<S, I> {

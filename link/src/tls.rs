@@ -33,23 +33,20 @@ pub type ClientStream = tokio_rustls::client::TlsStream<TcpStream>;
 /// What a connection is for, as ALPN names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// Calls, from operators to nodes.
-    Call,
-    /// Replies, from nodes to operators.
-    Reply,
+    /// Calls and replies.
+    Lanes,
     /// What the broker itself says.
     Control,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Channel; 3] = [Channel::Call, Channel::Reply, Channel::Control];
+    pub const ALL: [Channel; 2] = [Channel::Lanes, Channel::Control];
 
     /// The channel's name in ALPN.
     pub fn alpn(self) -> &'static str {
         match self {
-            Channel::Call => "orch-call/1",
-            Channel::Reply => "orch-reply/1",
+            Channel::Lanes => "orch-lanes/1",
             Channel::Control => "orch-ctl/1",
         }
     }
@@ -404,7 +401,7 @@ impl Acceptor {
 /// The client's side of the handshake, used by [`crate::dial::Dialer`].
 #[derive(Clone)]
 pub(crate) struct Connector {
-    configs: [Arc<ClientConfig>; 3],
+    configs: [Arc<ClientConfig>; 2],
     server: ServerName<'static>,
 }
 
@@ -415,16 +412,14 @@ impl Connector {
                 "`{server_name}` is no host name to check the broker's certificate for"
             ))
         })?;
-        let [call, reply, control] =
-            Channel::ALL.map(|channel| credentials.client_config(channel).map(Arc::new));
-        Ok(Self { configs: [call?, reply?, control?], server })
+        let [lanes, control] = Channel::ALL.map(|channel| credentials.client_config(channel).map(Arc::new));
+        Ok(Self { configs: [lanes?, control?], server })
     }
 
     pub(crate) async fn connect(&self, channel: Channel, tcp: TcpStream) -> io::Result<ClientStream> {
-        let [call, reply, control] = &self.configs;
+        let [lanes, control] = &self.configs;
         let config = match channel {
-            Channel::Call => call,
-            Channel::Reply => reply,
+            Channel::Lanes => lanes,
             Channel::Control => control,
         };
         tokio_rustls::TlsConnector::from(Arc::clone(config)).connect(self.server.clone(), tcp).await

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use orch_link::tls::{Acceptor, Admitted, Channel, Credentials, ServerStream};
+use orch_link::tls::{Acceptor, Admitted, Channel, Credentials};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -13,7 +13,17 @@ use crate::fleet::Fleet;
 use crate::raw_peer::RawPeer;
 
 /// One connection, for a test to deal with.
-pub type Taken = RawPeer<ServerStream>;
+pub enum Taken {
+    /// Both lanes of a node or operator.
+    Lanes {
+        /// The one for calls.
+        calls: RawPeer,
+        /// The one for replies.
+        replies: RawPeer,
+    },
+    /// An operator's question to the broker itself.
+    Control(RawPeer),
+}
 
 /// A running fake broker; dropping it ends it and everything in it.
 #[derive(Debug)]
@@ -29,7 +39,7 @@ impl FakeBroker {
     /// When the port cannot be had.
     pub fn start<F, T>(fleet: &Fleet, deal: F) -> Result<Self>
     where
-        F: Fn(Channel, Taken) -> T + Send + Sync + 'static,
+        F: Fn(Taken) -> T + Send + Sync + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let pem = fleet.issue("orch://broker/b1")?;
@@ -45,7 +55,15 @@ impl FakeBroker {
                 tokio::runtime::Handle::current().spawn(async move {
                     if let Ok(Admitted { stream, channel, .. }) = acceptor.accept(tcp).await {
                         counter.fetch_add(1, Ordering::Relaxed);
-                        deal(channel, RawPeer::new(stream)).await;
+                        let peer = RawPeer::new(stream);
+                        let taken = match channel {
+                            Channel::Control => Taken::Control(peer),
+                            Channel::Lanes => {
+                                let (calls, replies) = peer.lanes();
+                                Taken::Lanes { calls, replies }
+                            }
+                        };
+                        deal(taken).await;
                     }
                 });
             }

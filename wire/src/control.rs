@@ -224,7 +224,7 @@ pub struct Closing {
     pub party: String,
     /// Address of the peer.
     pub from: String,
-    /// Channel, such as `orch-call/1`, or empty before one was agreed.
+    /// Channel, such as `orch-lanes/1`, or empty before one was agreed.
     pub channel: String,
     /// Why it ended.
     pub reason: String,

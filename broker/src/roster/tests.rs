@@ -34,20 +34,19 @@ fn presence(roster: &Roster, name: &str) -> Option<Presence> {
     roster.entries().into_iter().find(|e| e.node.as_str() == name).map(|e| e.presence)
 }
 
-/// A roster with web1 here, over connections 1 and 2.
+/// A roster with web1 here, over connection 1.
 fn with_web1() -> Roster {
     let mut roster = Roster::new(at(0), Some(vec![]));
-    open(&mut roster, "web1", 1, 2);
+    open(&mut roster, "web1", 1);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
     roster.take_changes();
     roster
 }
 
-fn open(roster: &mut Roster, name: &str, call: u64, reply: u64) {
-    roster.connected(at(1), &node(name), Lane::Call, ConnId(call));
-    roster.connected(at(1), &node(name), Lane::Reply, ConnId(reply));
-    roster.card(at(2), ConnId(reply), card(7, 2));
-    roster.ack_delivered(at(3), ConnId(call), 7);
+fn open(roster: &mut Roster, name: &str, conn: u64) {
+    roster.connected(at(1), &node(name), ConnId(conn));
+    roster.card(at(2), ConnId(conn), card(7, 2));
+    roster.ack_delivered(at(3), ConnId(conn), 7);
 }
 
 fn remembered(name: &str, presence: Presence) -> Remembered {
@@ -58,12 +57,12 @@ fn remembered(name: &str, presence: Presence) -> Remembered {
 fn here_only_once_the_acknowledgement_went_out() {
     let mut roster = Roster::new(at(0), Some(vec![]));
     assert!(roster.settled());
-    roster.connected(at(1), &node("web1"), Lane::Call, ConnId(1));
-    roster.connected(at(2), &node("web1"), Lane::Reply, ConnId(2));
+    roster.connected(at(1), &node("web1"), ConnId(1));
     // A certificate alone makes no member of the fleet: one that never shows a card must not be a target for days.
     assert_eq!(presence(&roster, "web1"), None);
-    roster.card(at(3), ConnId(2), card(7, 3));
+    roster.card(at(3), ConnId(1), card(7, 3));
     assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
+    roster.connected(at(3), &node("web2"), ConnId(2));
     roster.ack_delivered(at(4), ConnId(1), 8); // another's nonce
     roster.ack_delivered(at(4), ConnId(2), 7); // by the wrong connection
     assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
@@ -75,49 +74,51 @@ fn here_only_once_the_acknowledgement_went_out() {
 #[test]
 fn any_of_the_repeated_cards_may_be_the_acknowledged_one() {
     let mut roster = Roster::new(at(0), Some(vec![]));
-    roster.connected(at(1), &node("web1"), Lane::Call, ConnId(1));
-    roster.connected(at(1), &node("web1"), Lane::Reply, ConnId(2));
-    roster.card(at(2), ConnId(2), card(7, 2));
-    roster.card(at(3), ConnId(2), card(8, 3));
+    roster.connected(at(1), &node("web1"), ConnId(1));
+    roster.card(at(2), ConnId(1), card(7, 2));
+    roster.card(at(3), ConnId(1), card(8, 3));
     roster.ack_delivered(at(4), ConnId(1), 7);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
 }
 
 #[test]
-fn the_end_of_either_connection_is_away_and_needs_a_new_proof() {
-    for lost in [1, 2] {
-        let mut roster = with_web1();
-        roster.disconnected(at(10), ConnId(lost));
-        assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
-        let lane = if lost == 1 { Lane::Call } else { Lane::Reply };
-        roster.connected(at(11), &node("web1"), lane, ConnId(3));
-        // An acknowledgement of a card from before proves nothing.
-        roster.ack_delivered(at(12), ConnId(if lost == 1 { 3 } else { 1 }), 7);
+fn the_end_of_the_connection_is_away_and_needs_a_new_proof() {
+    let mut roster = with_web1();
+    // A card whose acknowledgement is still under way.
+    roster.card(at(9), ConnId(1), card(8, 9));
+    roster.disconnected(at(10), ConnId(1));
+    assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
+    roster.connected(at(11), &node("web1"), ConnId(2));
+    // An acknowledgement of a card from before proves nothing, nor does one by what has ended.
+    for (conn, nonce) in [(2, 7), (2, 8), (1, 8)] {
+        roster.ack_delivered(at(12), ConnId(conn), nonce);
         assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
     }
+    roster.card(at(13), ConnId(2), card(9, 13));
+    roster.ack_delivered(at(14), ConnId(2), 9);
+    assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
 }
 
 #[test]
 fn the_late_end_of_an_old_connection_changes_nothing() {
     let mut roster = with_web1();
-    open(&mut roster, "web1", 3, 4);
+    open(&mut roster, "web1", 2);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
     roster.take_changes();
+    roster.card(at(20), ConnId(1), goodbye(20));
     roster.disconnected(at(20), ConnId(1));
-    roster.disconnected(at(20), ConnId(2));
     assert_eq!(roster.take_changes(), vec![]);
-    roster.card(at(21), ConnId(2), goodbye(21));
+    roster.card(at(21), ConnId(1), goodbye(21));
     assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
 }
 
 #[test]
-fn a_goodbye_is_left_and_stays_so_when_the_connections_end() {
+fn a_goodbye_is_left_and_stays_so_when_the_connection_ends() {
     let mut roster = with_web1();
-    roster.card(at(10), ConnId(2), goodbye(10));
+    roster.card(at(10), ConnId(1), goodbye(10));
     roster.disconnected(at(11), ConnId(1));
-    roster.disconnected(at(11), ConnId(2));
     assert_eq!(presence(&roster, "web1"), Some(Presence::Left));
-    open(&mut roster, "web1", 3, 4);
+    open(&mut roster, "web1", 2);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Here));
 }
 
@@ -125,15 +126,15 @@ fn a_goodbye_is_left_and_stays_so_when_the_connections_end() {
 fn an_older_card_does_not_replace_a_newer_one() {
     let mut roster = with_web1();
     let header = |roster: &Roster| roster.entries()[0].card.as_ref().unwrap().header.clone();
-    roster.card(at(10), ConnId(2), card(8, 10));
+    roster.card(at(10), ConnId(1), card(8, 10));
     assert_eq!(header(&roster), "10".as_bytes());
     roster.take_changes();
-    roster.card(at(11), ConnId(2), card(9, 9));
+    roster.card(at(11), ConnId(1), card(9, 9));
     assert_eq!(header(&roster), "10".as_bytes());
     assert_eq!(roster.take_changes(), vec![]);
     // Unless the newer one was sealed by a clock far ahead that has been put right.
-    roster.card(at(12), ConnId(2), card(9, 90_000_000));
-    roster.card(at(13), ConnId(2), card(9, 13));
+    roster.card(at(12), ConnId(1), card(9, 90_000_000));
+    roster.card(at(13), ConnId(1), card(9, 13));
     assert_eq!(header(&roster), "13".as_bytes());
 }
 
@@ -148,11 +149,11 @@ fn a_restart_waits_for_those_who_were_here() {
     assert!(!roster.settled());
     assert_eq!(roster.expected(), 2);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
-    open(&mut roster, "web1", 1, 2);
+    open(&mut roster, "web1", 1);
     assert!(!roster.settled());
     // A second restart in between waits for both again.
     assert_eq!(Roster::new(at(5), Some(roster.remembered())).expected(), 2);
-    open(&mut roster, "web2", 3, 4);
+    open(&mut roster, "web2", 2);
     assert!(roster.settled());
     assert_eq!(roster.take_changes().last(), Some(&Change::Settled));
     assert_eq!(roster.expected(), 0);
@@ -179,7 +180,7 @@ fn forgetting_the_last_awaited_node_settles() {
 #[test]
 fn without_a_readable_memory_only_time_settles() {
     let mut roster = Roster::new(at(0), None);
-    open(&mut roster, "web1", 1, 2);
+    open(&mut roster, "web1", 1);
     assert!(!roster.settled());
     roster.tick(at(60_000), SETTLE);
     assert!(roster.settled());
@@ -188,17 +189,16 @@ fn without_a_readable_memory_only_time_settles() {
 #[test]
 fn only_nodes_that_are_not_here_are_forgotten() {
     let mut roster = with_web1();
-    open(&mut roster, "web2", 3, 4);
-    roster.disconnected(at(9), ConnId(3));
+    open(&mut roster, "web2", 2);
     assert_eq!(roster.forget(&[node("web2")]).here, vec![node("web2")]);
-    roster.disconnected(at(9), ConnId(4));
+    roster.disconnected(at(9), ConnId(2));
     let result = roster.forget(&[node("web1"), node("web2"), node("web3")]);
     assert_eq!(
         result,
         Forgotten { forgotten: vec![node("web2")], here: vec![node("web1")], unknown: vec![node("web3")] }
     );
     assert_eq!(presence(&roster, "web2"), None);
-    open(&mut roster, "web2", 5, 6);
+    open(&mut roster, "web2", 3);
     assert_eq!(presence(&roster, "web2"), Some(Presence::Here));
 }
 
@@ -206,7 +206,6 @@ fn only_nodes_that_are_not_here_are_forgotten() {
 fn a_node_that_stays_away_is_forgotten_after_a_week() {
     let mut roster = with_web1();
     roster.disconnected(at(10), ConnId(1));
-    roster.disconnected(at(10), ConnId(2));
     roster.tick(at(10).plus(FORGET - Duration::from_millis(1)), SETTLE);
     assert_eq!(presence(&roster, "web1"), Some(Presence::Away));
     roster.take_changes();
@@ -216,7 +215,7 @@ fn a_node_that_stays_away_is_forgotten_after_a_week() {
 
 #[derive(Debug, Clone)]
 enum Event {
-    Connected(usize, Lane),
+    Connected(usize),
     Card { conn: usize, nonce: u64, issued: u64, goodbye: bool },
     Ack { conn: usize, nonce: u64 },
     Disconnected(usize),
@@ -225,9 +224,8 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let lane = prop_oneof![Just(Lane::Call), Just(Lane::Reply)];
     prop_oneof![
-        4 => (0..3usize, lane).prop_map(|(node, lane)| Event::Connected(node, lane)),
+        3 => (0..3usize).prop_map(Event::Connected),
         6 => (0..12usize, 0..3u64, 0..500u64, prop::bool::weighted(0.1))
             .prop_map(|(conn, nonce, issued, goodbye)| Event::Card { conn, nonce, issued, goodbye }),
         6 => (0..12usize, 0..3u64).prop_map(|(conn, nonce)| Event::Ack { conn, nonce }),
@@ -248,8 +246,8 @@ proptest! {
         });
         let mut roster = Roster::new(at(0), Some(store.collect()));
         let mut now = 0;
-        // Connections in order of opening: node, lane, whether still open.
-        let mut conns: Vec<(usize, Lane, bool)> = Vec::new();
+        // Connections in order of opening: node, whether still open.
+        let mut conns: Vec<(usize, bool)> = Vec::new();
         // The feed applied to the first snapshot, as a watcher would.
         let mut feed: BTreeMap<NodeName, Entry> =
             roster.entries().into_iter().map(|e| (e.node.clone(), e)).collect();
@@ -258,9 +256,9 @@ proptest! {
         for event in events {
             now += 1;
             match event {
-                Event::Connected(which, lane) => {
-                    roster.connected(at(now), &node(NAMES[which]), lane, ConnId(conns.len() as u64));
-                    conns.push((which, lane, true));
+                Event::Connected(which) => {
+                    roster.connected(at(now), &node(NAMES[which]), ConnId(conns.len() as u64));
+                    conns.push((which, true));
                 }
                 Event::Card { conn, nonce, issued, goodbye } => {
                     let seen = CardSeen { nonce, goodbye, issued_at: at(issued), frames: frames(issued) };
@@ -270,7 +268,7 @@ proptest! {
                 Event::Disconnected(conn) => {
                     roster.disconnected(at(now), ConnId(conn as u64));
                     if let Some(entry) = conns.get_mut(conn) {
-                        entry.2 = false;
+                        entry.1 = false;
                     }
                 }
                 Event::Forget(which) => {
@@ -309,10 +307,8 @@ proptest! {
                 let fed = feed.get(&entry.node).map(|e| e.presence);
                 if entry.presence == Presence::Here {
                     prop_assert_eq!(feed.get(&entry.node), Some(entry));
-                    let open = |lane| conns.iter().any(|&(which, l, open)| {
-                        open && l == lane && NAMES[which] == entry.node.as_str()
-                    });
-                    prop_assert!(open(Lane::Call) && open(Lane::Reply));
+                    let is_open = |&(which, open): &(usize, bool)| open && NAMES[which] == entry.node.as_str();
+                    prop_assert!(conns.iter().any(is_open));
                     prop_assert!(entry.card.is_some());
                 } else if fed.is_some() {
                     prop_assert_eq!(fed, Some(entry.presence));

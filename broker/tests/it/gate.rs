@@ -1,5 +1,6 @@
 //! What the gate refuses: each ends the connection and is counted by name and reason.
 
+use orch_link::mux::Lane;
 use orch_link::tls::{Channel, Credentials};
 use orch_wire::header::{Kind, ProbeHeader};
 use orch_wire::ids::{CollectiveName, NodeName, Party};
@@ -18,7 +19,7 @@ async fn an_operator_cannot_speak_for_another() {
     let mut node = fleet.node("web1").await;
     let dialer = fleet.dialer("orch://operator/alice");
     let topic = ReplyTopic::new(dialer.credentials().certificate(), &[0; 16]);
-    let mut alice = fleet.raw("orch://operator/alice", Channel::Call, "XPUB").await;
+    let mut alice = fleet.raw("orch://operator/alice", Lane::Call, "XPUB").await;
     alice.publish(&call("bob", &topic, &main())).await;
     alice.closed().await;
     fleet.refused("operator alice", "foreign_sender").await;
@@ -29,10 +30,10 @@ async fn an_operator_cannot_speak_for_another() {
 async fn an_operator_cannot_direct_or_hear_the_answers_of_another() {
     let fleet = Fleet::start().await;
     let bobs = ReplyTopic::new(fleet.dialer("orch://operator/bob").credentials().certificate(), &[0; 16]);
-    let mut alice = fleet.raw("orch://operator/alice", Channel::Call, "XPUB").await;
+    let mut alice = fleet.raw("orch://operator/alice", Lane::Call, "XPUB").await;
     alice.publish(&call("alice", &bobs, &main())).await;
     alice.closed().await;
-    let mut alice = fleet.raw("orch://operator/alice", Channel::Reply, "SUB").await;
+    let mut alice = fleet.raw("orch://operator/alice", Lane::Reply, "SUB").await;
     alice.subscribe(bobs.as_str()).await;
     alice.closed().await;
     let status = fleet.status_when("both are counted", |s| s.refused.iter().any(|r| r.count == 2)).await;
@@ -40,14 +41,14 @@ async fn an_operator_cannot_direct_or_hear_the_answers_of_another() {
     let mut channels: Vec<&str> = status.recent.iter().map(|closing| closing.channel.as_str()).collect();
     channels.retain(|channel| *channel != "orch-ctl/1");
     channels.sort_unstable();
-    assert_eq!(channels, ["orch-call/1", "orch-reply/1"]);
+    assert_eq!(channels, ["orch-lanes/1", "orch-lanes/1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_cannot_listen_to_others_nor_speak_for_them() {
     let fleet = Fleet::start().await;
     for (topic, reason) in [("", "bad_topic"), ("n/web2/", "foreign_topic"), ("r/", "bad_topic")] {
-        let mut node = fleet.raw("orch://node/web1", Channel::Call, "SUB").await;
+        let mut node = fleet.raw("orch://node/web1", Lane::Call, "SUB").await;
         node.subscribe(topic).await;
         node.closed().await;
         fleet.refused("node web1", reason).await;
@@ -61,7 +62,7 @@ async fn a_node_cannot_listen_to_others_nor_speak_for_them() {
         (own_name(&main(), card_kind()), "foreign_topic"),
         (own_name(&Topic::Probe, probe), "wrong_kind"),
     ] {
-        let mut node = fleet.raw("orch://node/web1", Channel::Reply, "XPUB").await;
+        let mut node = fleet.raw("orch://node/web1", Lane::Reply, "XPUB").await;
         node.publish(&frames).await;
         node.closed().await;
         fleet.refused("node web1", reason).await;
@@ -86,7 +87,7 @@ async fn roles_have_their_channels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_without_end_are_malformed() {
     let fleet = Fleet::start().await;
-    let mut node = fleet.raw("orch://node/web1", Channel::Reply, "XPUB").await;
+    let mut node = fleet.raw("orch://node/web1", Lane::Reply, "XPUB").await;
     let mut huge = vec![3];
     huge.extend_from_slice(&(1u64 << 36).to_be_bytes());
     node.write(&huge).await;
@@ -101,7 +102,7 @@ async fn strangers_are_refused_and_counted_without_a_name() {
     let other = Authority::new();
     let (cert, key) = other.issue("orch://node/web1");
     let stranger = Credentials::from_pem(&fleet.authority.pem, &cert, &key).unwrap();
-    if let Ok(mut stream) = fleet.dialer_as(stranger).dial(Channel::Call).await {
+    if let Ok(mut stream) = fleet.dialer_as(stranger).dial(Channel::Lanes).await {
         let mut rest = Vec::new();
         tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().ok();
     }
@@ -120,7 +121,7 @@ async fn strangers_are_refused_and_counted_without_a_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_broker_says_so() {
-    let fleet = Fleet::start_with(|config| config.connections = 3).await;
+    let fleet = Fleet::start_with(|config| config.connections = 2).await;
     let _node = fleet.node("web1").await;
     let mut control = fleet.control().await;
     control.roster(false).await;

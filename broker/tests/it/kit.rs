@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use orch_broker::{Broker, BrokerConfig, RunningBroker, StartError};
 use orch_link::control::{self, ControlStream};
+use orch_link::mux::{self, Lane, LaneStream};
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::{Channel, ClientStream, Credentials};
 use orch_link::{Dialer, LinkEvent, LinkHandle, LinkRole, entropy, keep_open};
@@ -188,9 +189,10 @@ impl Fleet {
     }
 
     /// A peer that speaks ZMTP by hand and so can say anything.
-    pub(crate) async fn raw(&self, uri: &str, channel: Channel, socket_type: &str) -> Raw {
-        let stream = self.dialer(uri).dial(channel).await.unwrap();
-        Raw::shake(stream, socket_type).await
+    pub(crate) async fn raw(&self, uri: &str, lane: Lane, socket_type: &str) -> Raw {
+        let stream = self.dialer(uri).dial(Channel::Lanes).await.unwrap();
+        let (call, reply, _) = mux::split(stream);
+        Raw::shake(if lane == Lane::Call { call } else { reply }, socket_type).await
     }
 }
 
@@ -265,10 +267,10 @@ pub(crate) fn presence(roster: &Roster, node: &str) -> Option<Presence> {
 }
 
 /// One end of a lane, by hand.
-pub(crate) struct Raw(ClientStream);
+pub(crate) struct Raw(LaneStream<ClientStream>);
 
 impl Raw {
-    async fn shake(mut stream: ClientStream, socket_type: &str) -> Self {
+    async fn shake(mut stream: LaneStream<ClientStream>, socket_type: &str) -> Self {
         let mut hello = vec![0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0];
         hello.extend_from_slice(b"NULL");
         hello.resize(64, 0);

@@ -226,7 +226,7 @@ fn replies() -> Vec<(&'static str, Vec<Reply>)> {
             at: now(),
             party: "orch://node/web1".to_owned(),
             from: "127.0.0.1:4711".to_owned(),
-            channel: "orch-call/1".to_owned(),
+            channel: "orch-lanes/1".to_owned(),
             reason: "closed".to_owned(),
             open: Duration::from_secs(60).into(),
         }],

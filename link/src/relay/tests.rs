@@ -45,7 +45,7 @@ async fn gate(from_peer: Traffic, pipe: usize) -> (DuplexStream, UnixStream, Tas
     let (mut peer, near) = duplex(pipe);
     let (mut local, far) = UnixStream::pair().unwrap();
     let settings = RelaySettings { from_peer, overflow: Overflow::Close };
-    let relay = task::spawn(relay(near, far, settings, Rules, CancellationToken::new()));
+    let relay = task::spawn(relay(near, far, settings, Rules));
     let (ours, theirs) = (start("PUB"), start("SUB"));
     peer.write_all(&ours).await.unwrap();
     local.write_all(&theirs).await.unwrap();
@@ -112,6 +112,6 @@ async fn a_silent_stranger_is_ended_in_time() {
     let (_peer, near) = duplex(100);
     let (_local, far) = UnixStream::pair().unwrap();
     let settings = RelaySettings { from_peer: Traffic::Messages, overflow: Overflow::Close };
-    let end = relay(near, far, settings, PassAll, CancellationToken::new()).await;
+    let end = relay(near, far, settings, PassAll).await;
     assert_eq!(end.reason, "handshake");
 }

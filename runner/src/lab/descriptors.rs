@@ -2,9 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors of one lab node: both lanes at the node and at the broker, each a TCP connection and a local pair, and
-/// room for an action's pipes.
-const PER_NODE: u64 = 16;
+/// Descriptors of one lab node: at the node and at the broker one end of the TCP connection and a local pair for each lane,
+/// and room for an action's pipes.
+const PER_NODE: u64 = 14;
 /// Descriptors of everything else.
 const RESERVE: u64 = 128;
 

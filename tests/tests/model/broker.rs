@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orch_broker::Collectives;
-use orch_broker::pure::{ConnId, Lane, Noted, Remembered, Roster, Rules, Way, way};
+use orch_broker::pure::{ConnId, Noted, Remembered, Roster, Rules, Way, way};
+use orch_link::mux::Lane;
 use orch_link::zmtp::Item;
 use orch_wire::control::{self, Change};
 use orch_wire::envelope::{self, Frames};
@@ -17,8 +18,10 @@ use orch_wire::topic::Topic;
 use crate::fleet::{self, wall};
 
 struct Peer {
-    lane: Lane,
-    rules: Rules,
+    /// The lane it publishes on, under these rules; it listens on the other.
+    speaks: Lane,
+    speaking: Rules,
+    listening: Rules,
     topics: Vec<String>,
 }
 
@@ -51,33 +54,37 @@ impl Broker {
         self.started = now;
     }
 
-    /// Both connections of a node, with its subscriptions.
-    pub(crate) fn connect_node(&mut self, node: usize, now: u64) -> (ConnId, ConnId) {
+    /// The connection of a node, with its subscriptions.
+    pub(crate) fn connect_node(&mut self, node: usize, now: u64) -> ConnId {
         let name = fleet::name(node);
-        let calls = Rules::node_call(name.clone(), Arc::new(Collectives::default()));
-        let topics = [Topic::Node(name.clone()).to_string(), "c/main/".to_owned()];
-        let call = self.open(Lane::Call, calls, &topics);
-        let reply = self.open(Lane::Reply, Rules::node_reply(name.clone()), &[]);
-        self.roster.connected(wall(now), &name, Lane::Call, call);
-        self.roster.connected(wall(now), &name, Lane::Reply, reply);
-        (call, reply)
+        let conn = self.open(Peer {
+            speaks: Lane::Reply,
+            speaking: Rules::node_reply(name.clone()),
+            listening: Rules::node_call(name.clone(), Arc::new(Collectives::default())),
+            topics: vec![Topic::Node(name.clone()).to_string(), "c/main/".to_owned()],
+        });
+        self.roster.connected(wall(now), &name, conn);
+        conn
     }
 
-    /// Both connections of the runner, with the subscription to its own replies.
-    pub(crate) fn connect_runner(&mut self, reply_to: &str) -> (ConnId, ConnId) {
-        let call = self.open(Lane::Call, Rules::operator_call(fleet::alice(), fleet::CERTIFICATE), &[]);
-        let replies = Rules::operator_reply(fleet::CERTIFICATE);
-        let reply = self.open(Lane::Reply, replies, &[reply_to.to_owned()]);
-        (call, reply)
+    /// The connection of the runner, with the subscription to its own replies.
+    pub(crate) fn connect_runner(&mut self, reply_to: &str) -> ConnId {
+        self.open(Peer {
+            speaks: Lane::Call,
+            speaking: Rules::operator_call(fleet::alice(), fleet::CERTIFICATE),
+            listening: Rules::operator_reply(fleet::CERTIFICATE),
+            topics: vec![reply_to.to_owned()],
+        })
     }
 
-    fn open(&mut self, lane: Lane, mut rules: Rules, topics: &[String]) -> ConnId {
-        for topic in topics {
-            rules.judge_inward(Item::Subscribe(topic.as_bytes())).expect("an honest subscription passes");
+    fn open(&mut self, mut peer: Peer) -> ConnId {
+        for topic in &peer.topics {
+            let judged = peer.listening.judge_inward(Item::Subscribe(topic.as_bytes()));
+            judged.expect("an honest subscription passes");
         }
         self.connections += 1;
         let conn = ConnId(self.connections);
-        self.peers.insert(conn, Peer { lane, rules, topics: topics.to_vec() });
+        self.peers.insert(conn, peer);
         conn
     }
 
@@ -91,8 +98,8 @@ impl Broker {
     pub(crate) fn publish(&mut self, conn: ConnId, frames: &Frames, now: u64) -> Vec<(ConnId, Frames)> {
         // What was under way when its connection ended is lost with it.
         let Some(peer) = self.peers.get_mut(&conn) else { return Vec::new() };
-        let noted = peer.rules.judge_inward(item(frames)).expect("an honest message passes");
-        let lane = peer.lane;
+        let noted = peer.speaking.judge_inward(item(frames)).expect("an honest message passes");
+        let lane = peer.speaks;
         if let Noted::Card(card) = noted {
             self.roster.card(wall(now), conn, card);
         }
@@ -128,8 +135,8 @@ impl Broker {
         let mut out = Vec::new();
         for (conn, peer) in &self.peers {
             let listens = |topic: &String| frames.topic.starts_with(topic.as_bytes());
-            if peer.lane == lane && peer.topics.iter().any(listens) {
-                if let Noted::Ack(nonce) = peer.rules.note_outward(item(frames)) {
+            if peer.speaks != lane && peer.topics.iter().any(listens) {
+                if let Noted::Ack(nonce) = peer.listening.note_outward(item(frames)) {
                     self.roster.ack_delivered(wall(now), *conn, nonce);
                 }
                 out.push((*conn, frames.clone()));

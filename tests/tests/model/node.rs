@@ -44,13 +44,11 @@ pub(crate) enum Link {
     Down,
     /// Open and not proven: messages that come now are dropped.
     Opening {
-        call: ConnId,
-        reply: ConnId,
+        conn: ConnId,
         nonce: u64,
     },
     Up {
-        call: ConnId,
-        reply: ConnId,
+        conn: ConnId,
     },
 }
 
@@ -141,9 +139,9 @@ impl Node {
 
     /// A message came by the call lane.
     pub(crate) fn message(&mut self, frames: &Frames, now: u64, chance: &mut Chance) {
-        if let Link::Opening { call, reply, nonce } = self.link {
+        if let Link::Opening { conn, nonce } = self.link {
             if echoed(frames) == Some(nonce) {
-                self.link = Link::Up { call, reply };
+                self.link = Link::Up { conn };
             }
             return;
         }
@@ -261,9 +259,9 @@ impl Node {
     }
 
     /// The lanes are open on the wire: the card goes round them until it is acknowledged.
-    pub(crate) fn open(&mut self, call: ConnId, reply: ConnId, now: u64, chance: &mut Chance) {
+    pub(crate) fn open(&mut self, conn: ConnId, now: u64, chance: &mut Chance) {
         let nonce = chance.number();
-        self.link = Link::Opening { call, reply, nonce };
+        self.link = Link::Opening { conn, nonce };
         self.say_card(nonce, now, chance);
     }
 
@@ -320,19 +318,19 @@ impl Node {
     pub(crate) fn next_out(&mut self) -> Option<(ConnId, Frames)> {
         match self.link {
             Link::Down => None,
-            Link::Up { reply, .. } => Some((reply, self.outgoing.pop_front()?)),
-            Link::Opening { reply, .. } => {
+            Link::Up { conn } => Some((conn, self.outgoing.pop_front()?)),
+            Link::Opening { conn, .. } => {
                 let is_card = self.outgoing.front()?.topic.starts_with(b"p/");
-                if is_card { Some((reply, self.outgoing.pop_front()?)) } else { None }
+                if is_card { Some((conn, self.outgoing.pop_front()?)) } else { None }
             }
         }
     }
 
-    /// The connections that the node has, or thinks it has.
-    pub(crate) fn connections(&self) -> Option<(ConnId, ConnId)> {
+    /// The connection that the node has, or thinks it has.
+    pub(crate) fn connection(&self) -> Option<ConnId> {
         match self.link {
             Link::Down => None,
-            Link::Opening { call, reply, .. } | Link::Up { call, reply } => Some((call, reply)),
+            Link::Opening { conn, .. } | Link::Up { conn } => Some(conn),
         }
     }
 }

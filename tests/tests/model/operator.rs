@@ -44,8 +44,8 @@ pub(crate) struct Ended {
 pub(crate) struct Operator {
     engine: Engine,
     pub(crate) reply_to: ReplyTopic,
-    /// Connections for calls and for replies, while the lanes are up.
-    pub(crate) lanes: Option<(ConnId, ConnId)>,
+    /// The connection, while the lanes are up.
+    pub(crate) lanes: Option<ConnId>,
     /// Counts the feeds: what a former one still carries reaches nobody.
     pub(crate) feed: u64,
     pub(crate) feed_is_open: bool,
@@ -129,7 +129,7 @@ impl Operator {
         self.engine.link(LinkEvent::Message(frames), moment(now));
     }
 
-    pub(crate) fn lanes_up(&mut self, lanes: (ConnId, ConnId), now: u64) {
+    pub(crate) fn lanes_up(&mut self, lanes: ConnId, now: u64) {
         self.lanes = Some(lanes);
         self.engine.link(LinkEvent::Up, moment(now));
     }
@@ -173,7 +173,7 @@ impl Operator {
 
     /// What may go out now: the lanes' queue waits while they are down.
     pub(crate) fn next_out(&mut self) -> Option<(ConnId, Frames)> {
-        let (call, _) = self.lanes?;
-        Some((call, self.outgoing.pop_front()?))
+        let conn = self.lanes?;
+        Some((conn, self.outgoing.pop_front()?))
     }
 }

@@ -114,14 +114,14 @@ impl World {
             Step::Weather(weather) => self.weather = weather,
             Step::Crash { node, back_after } => {
                 let node = node % self.nodes.len();
-                self.lose_connections(node);
+                self.lose_connection(node);
                 self.nodes[node].crash(&mut self.ledger, &mut self.chance);
                 let life = self.nodes[node].life;
                 self.at(back_after, Event::Start { node, life });
             }
             Step::Cut { node, back_after } => {
                 let node = node % self.nodes.len();
-                self.lose_connections(node);
+                self.lose_connection(node);
                 let life = self.nodes[node].life;
                 self.at(back_after, Event::Connect { node, life });
             }
@@ -256,10 +256,10 @@ impl World {
     }
 
     fn deliver(&mut self, conn: ConnId, frames: Frames) {
-        if self.operator.lanes.is_some_and(|(_, reply)| reply == conn) {
+        if self.operator.lanes == Some(conn) {
             return self.operator.message(frames, self.now, &mut self.ledger);
         }
-        let holds = |node: &&mut Node| node.connections().is_some_and(|(call, _)| call == conn);
+        let holds = |node: &&mut Node| node.connection() == Some(conn);
         if let Some(node) = self.nodes.iter_mut().find(holds) {
             node.message(&frames, self.now, &mut self.chance);
         }
@@ -296,23 +296,21 @@ impl World {
 
     fn connect(&mut self, node: usize, life: u64) {
         let (is_it, is_running) = (self.nodes[node].life == life, self.nodes[node].is_running());
-        if !is_it || !is_running || self.nodes[node].connections().is_some() {
+        if !is_it || !is_running || self.nodes[node].connection().is_some() {
             return;
         }
         if !self.broker_runs {
             return self.at(500, Event::Connect { node, life });
         }
-        let (call, reply) = self.broker.connect_node(node, self.now);
-        self.nodes[node].open(call, reply, self.now, &mut self.chance);
+        let conn = self.broker.connect_node(node, self.now);
+        self.nodes[node].open(conn, self.now, &mut self.chance);
     }
 
     /// The node notices at once, the broker later.
-    fn lose_connections(&mut self, node: usize) {
-        if let Some((call, reply)) = self.nodes[node].connections() {
-            for conn in [call, reply] {
-                let delay = self.chance.up_to(3000);
-                self.at(delay, Event::Gone { conn });
-            }
+    fn lose_connection(&mut self, node: usize) {
+        if let Some(conn) = self.nodes[node].connection() {
+            let delay = self.chance.up_to(3000);
+            self.at(delay, Event::Gone { conn });
         }
         self.nodes[node].cut();
     }
@@ -321,7 +319,7 @@ impl World {
         self.broker_runs = false;
         self.broker.take_changes();
         for node in 0..self.nodes.len() {
-            if self.nodes[node].connections().is_some() {
+            if self.nodes[node].connection().is_some() {
                 self.nodes[node].cut();
                 let (life, wait) = (self.nodes[node].life, self.chance.up_to(1000));
                 self.at(wait, Event::Connect { node, life });
@@ -336,9 +334,8 @@ impl World {
     }
 
     fn cut_runner(&mut self) {
-        if let Some((call, reply)) = self.operator.lanes {
-            self.at(0, Event::Gone { conn: call });
-            self.at(0, Event::Gone { conn: reply });
+        if let Some(conn) = self.operator.lanes {
+            self.at(0, Event::Gone { conn });
         }
         self.operator.lanes_down(self.now);
     }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use orch_link::entropy;
-use orch_link::tls::Channel;
 use orch_tests::fake_broker::{FakeBroker, Taken};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::process::memory;
-use orch_tests::raw_peer::{long_head, message, subscription};
+use orch_tests::raw_peer::{RawPeer, long_head, message, subscription};
 use orch_tests::wait;
 use orch_wire::body::{Answer, Ending};
 use orch_wire::codec;
@@ -22,7 +21,6 @@ use orch_wire::header::{CardHeader, Header, Kind, Millis, ProbeHeader, ReplyHead
 use orch_wire::keys::{Keys, Psk};
 use orch_wire::limits::PROTOCOL;
 use orch_wire::topic::Topic;
-use tokio::sync::{Mutex, Notify};
 
 fn header(sender: &str, kind: Kind) -> Result<Header> {
     Ok(Header {
@@ -65,11 +63,19 @@ const ALL: [Nonsense; 11] = [
 ];
 
 impl Nonsense {
-    /// Says it, then waits for the end: who hears it must end the connection.
-    async fn say(self, channel: Channel, node_side: bool, mut peer: Taken) {
-        // What a node subscribes to, a runner publishes on.
-        let publishes = (channel == Channel::Call) == node_side;
-        let socket = if publishes { "PUB" } else { "SUB" };
+    /// Says it in each place, then waits for the end: who hears it must end the connection.
+    async fn say(self, taken: Taken, node_side: bool) {
+        match taken {
+            Taken::Control(peer) => self.say_to(peer, "").await,
+            Taken::Lanes { calls, replies } => {
+                // What a node subscribes to, a runner publishes on.
+                let (calls_as, replies_as) = if node_side { ("PUB", "SUB") } else { ("SUB", "PUB") };
+                tokio::join!(self.say_to(calls, calls_as), self.say_to(replies, replies_as));
+            }
+        }
+    }
+
+    async fn say_to(self, mut peer: RawPeer, socket: &str) {
         match self {
             Nonsense::Garbage(length) => {
                 // A greeting that goes wrong only at its end, and what could have followed it.
@@ -89,7 +95,7 @@ impl Nonsense {
             }
             Nonsense::Huge(length) => {
                 let _ = peer.greet(socket).await;
-                peer.write_if_it_takes_it(&long_head(length, publishes)).await;
+                peer.write_if_it_takes_it(&long_head(length, socket == "PUB")).await;
             }
             Nonsense::EmptyParts => {
                 let _ = peer.greet(socket).await;
@@ -124,7 +130,7 @@ fn nonsense_ends_the_connection_of_a_node_and_not_the_node() -> Result<()> {
         // Anew, so that it tries at once and not after the pause that it has grown to.
         fleet.kill_node("n01")?;
         let log = fleet.node("n01")?.log().len();
-        let fake = FakeBroker::start(&fleet, move |channel, peer| nonsense.say(channel, true, peer))?;
+        let fake = FakeBroker::start(&fleet, move |taken| nonsense.say(taken, true))?;
         fleet.start_node("n01")?;
         wait::until("the node says why", || {
             let said = fleet.node("n01").map(|node| node.log()).unwrap_or_default();
@@ -139,24 +145,17 @@ fn nonsense_ends_the_connection_of_a_node_and_not_the_node() -> Result<()> {
     recovers(&mut fleet)
 }
 
-/// The two lanes of a node, as far as they are there.
-#[derive(Default)]
-struct NodeLanes {
-    calls: Mutex<Option<Taken>>,
-    opened: Notify,
-}
-
 #[test]
 fn a_node_obeys_nothing_that_its_broker_makes_up() -> Result<()> {
     const HOSTILE: usize = 6;
     let mut fleet = fleet()?;
-    let (lanes, said) = (Arc::new(NodeLanes::default()), Arc::new(AtomicUsize::new(0)));
+    let said = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&said);
     fleet.kill_node("n01")?;
-    let fake = FakeBroker::start(&fleet, move |channel, peer| {
-        let (lanes, said) = (Arc::clone(&lanes), Arc::clone(&count));
+    let fake = FakeBroker::start(&fleet, move |taken| {
+        let said = Arc::clone(&count);
         async move {
-            let _: Result<()> = lie_to_node(channel, peer, &lanes, &said).await;
+            let _: Result<()> = lie_to_node(taken, &said).await;
         }
     })?;
     fleet.start_node("n01")?;
@@ -173,21 +172,15 @@ fn a_node_obeys_nothing_that_its_broker_makes_up() -> Result<()> {
     Ok(())
 }
 
-async fn lie_to_node(channel: Channel, mut peer: Taken, lanes: &NodeLanes, said: &AtomicUsize) -> Result<()> {
-    if channel == Channel::Call {
-        peer.greet("PUB").await?;
-        peer.greeted().await?;
-        *lanes.calls.lock().await = Some(peer);
-        lanes.opened.notify_one();
-        return Ok(());
-    }
-    peer.greet("SUB").await?;
-    peer.greeted().await?;
-    peer.write(&subscription("")).await?;
-    let (_, card) = peer.frames().await?.peek()?;
+async fn lie_to_node(taken: Taken, said: &AtomicUsize) -> Result<()> {
+    let Taken::Lanes { mut calls, mut replies } = taken else { return Ok(()) };
+    calls.greet("PUB").await?;
+    calls.greeted().await?;
+    replies.greet("SUB").await?;
+    replies.greeted().await?;
+    replies.write(&subscription("")).await?;
+    let (_, card) = replies.frames().await?.peek()?;
     let Kind::Card(CardHeader { nonce, .. }) = card.kind else { return Ok(()) };
-    let mut slot = lanes.calls.lock().await;
-    let calls = slot.as_mut().context("no call lane")?;
     let own = Topic::Node("n01".parse()?);
     // With a lie in it: an echo of something else first.
     calls.publish(&envelope::unsealed(&own, &echo(nonce.wrapping_add(1))?)?).await?;
@@ -228,9 +221,8 @@ async fn lie_to_node(channel: Channel, mut peer: Taken, lanes: &NodeLanes, said:
         calls.write(&noise(byte)).await?;
         said.fetch_add(1, Ordering::Relaxed);
     }
-    drop(slot);
     // No answer may come to any of it: only cards and probes pass until the end.
-    while let Ok(frames) = peer.frames().await {
+    while let Ok(frames) = replies.frames().await {
         let (_, header) = frames.peek()?;
         if matches!(header.kind, Kind::Reply(_)) {
             said.store(usize::MAX / 2, Ordering::Relaxed);
@@ -266,13 +258,11 @@ fn roster(presence: Presence) -> Result<Vec<u8>> {
 
 /// Runs `orch ping` against the lie; how it ended, and after which time.
 fn lied_to(fleet: &Fleet, lie: Lie) -> Result<(orch_tests::process::Ended, Duration)> {
-    let replies: Arc<Mutex<Option<Taken>>> = Arc::default();
-    let ready = Arc::new(Notify::new());
     let told = lie.clone();
-    let _fake = FakeBroker::start(fleet, move |channel, peer| {
-        let (lie, replies, ready) = (told.clone(), Arc::clone(&replies), Arc::clone(&ready));
+    let _fake = FakeBroker::start(fleet, move |taken| {
+        let lie = told.clone();
         async move {
-            let _: Result<()> = lie_to_runner(lie, channel, peer, &replies, &ready).await;
+            let _: Result<()> = lie_to_runner(lie, taken).await;
         }
     })?;
     let begun = Instant::now();
@@ -286,64 +276,52 @@ fn lied_to(fleet: &Fleet, lie: Lie) -> Result<(orch_tests::process::Ended, Durat
     Ok((ended, begun.elapsed()))
 }
 
-async fn lie_to_runner(
-    lie: Lie,
-    channel: Channel,
-    mut peer: Taken,
-    replies: &Mutex<Option<Taken>>,
-    ready: &Notify,
-) -> Result<()> {
-    match (&lie, channel) {
-        (Lie::Nonsense(nonsense), _) => {
-            nonsense.say(channel, false, peer).await;
+async fn lie_to_runner(lie: Lie, taken: Taken) -> Result<()> {
+    let (mut calls, mut replies) = match (&lie, taken) {
+        (Lie::Nonsense(nonsense), taken) => {
+            nonsense.say(taken, false).await;
             return Ok(());
         }
-        (Lie::Silence, _) => {
+        (Lie::Silence, Taken::Lanes { calls: peer, replies: _replies }) => {
             let _ = peer.closed().await;
             return Ok(());
         }
-        (Lie::Control(bytes), Channel::Control) => peer.write_if_it_takes_it(bytes).await,
-        (Lie::Replies | Lie::Played(_), Channel::Control) => {
-            peer.write_if_it_takes_it(&roster(Presence::Here)?).await
-        }
-        (_, Channel::Reply) => {
-            peer.greet("PUB").await?;
-            peer.greeted().await?;
-            // Its subscription.
-            peer.frame().await?;
-            *replies.lock().await = Some(peer);
-            ready.notify_one();
+        (_, Taken::Control(mut peer)) => {
+            match &lie {
+                Lie::Control(bytes) => peer.write_if_it_takes_it(bytes).await,
+                Lie::Replies | Lie::Played(_) => peer.write_if_it_takes_it(&roster(Presence::Here)?).await,
+                Lie::Nonsense(_) | Lie::Silence => {}
+            }
+            let _ = peer.closed().await;
             return Ok(());
         }
-        (_, Channel::Call) => {
-            peer.greet("SUB").await?;
-            peer.greeted().await?;
-            peer.write(&subscription("")).await?;
-            ready.notified().await;
-            while let Ok(frames) = peer.frames().await {
-                let (_, header) = frames.peek()?;
-                let mut slot = replies.lock().await;
-                let replies = slot.as_mut().context("no reply lane")?;
-                match header.kind {
-                    Kind::Probe(ProbeHeader { nonce, reply_to: Some(to), .. }) => {
-                        replies.publish(&envelope::unsealed(&Topic::Reply(to), &echo(nonce)?)?).await?;
-                    }
-                    Kind::Call(call) | Kind::Resend(call) => {
-                        let said = match &lie {
-                            Lie::Played(psk) => played(&call, &Keys::derive(&Psk::parse(psk)?))?,
-                            _ => made_up(&call, &frames)?,
-                        };
-                        for frames in said {
-                            replies.publish(&frames).await?;
-                        }
-                    }
-                    _ => {}
+        (_, Taken::Lanes { calls, replies }) => (calls, replies),
+    };
+    replies.greet("PUB").await?;
+    replies.greeted().await?;
+    calls.greet("SUB").await?;
+    calls.greeted().await?;
+    calls.write(&subscription("")).await?;
+    // Its subscription.
+    replies.frame().await?;
+    while let Ok(frames) = calls.frames().await {
+        let (_, header) = frames.peek()?;
+        match header.kind {
+            Kind::Probe(ProbeHeader { nonce, reply_to: Some(to), .. }) => {
+                replies.publish(&envelope::unsealed(&Topic::Reply(to), &echo(nonce)?)?).await?;
+            }
+            Kind::Call(call) | Kind::Resend(call) => {
+                let said = match &lie {
+                    Lie::Played(psk) => played(&call, &Keys::derive(&Psk::parse(psk)?))?,
+                    _ => made_up(&call, &frames)?,
+                };
+                for frames in said {
+                    replies.publish(&frames).await?;
                 }
             }
-            return Ok(());
+            _ => {}
         }
     }
-    let _ = peer.closed().await;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! notices; a file with something wrong in it changes nothing.
 
 use anyhow::Result;
+use orch_link::tls::Channel;
 use orch_runner::pki::Authority;
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::raw_peer::{RawPeer, block_on};
@@ -45,7 +46,7 @@ fn a_revoked_node_is_put_out_and_stays_out() -> Result<()> {
     fleet.revoke(&[&fleet.node_certificate("n01")?])?;
     reload(&mut fleet, "changed: tls.crl")?;
     // Both lanes, by name.
-    fleet.await_refused("node n01", "revoked", 2);
+    fleet.await_refused("node n01", "revoked", 1);
     fleet.await_presence("n01", Presence::Away);
     // It comes again with the same certificate, and a new process of it too: nobody is let in.
     fleet.await_refused("", "revoked", 1);
@@ -60,7 +61,7 @@ fn a_revoked_node_is_put_out_and_stays_out() -> Result<()> {
     assert_eq!(since(&fleet)?, n02_since, "n02 was put out too");
     let refused = fleet.status()?.refused;
     assert!(refused.iter().all(|r| r.party != "node n02"), "{refused:?}");
-    assert!(refused.iter().any(|r| r.party == "node n01" && r.count == 2), "{refused:?}");
+    assert!(refused.iter().any(|r| r.party == "node n01" && r.count == 1), "{refused:?}");
     let shown = fleet.run(&["broker", "status"]).expect_code(0);
     assert!(shown.stdout.contains("node n01") && shown.stdout.contains("revoked"), "{shown:?}");
 
@@ -77,28 +78,33 @@ fn a_revoked_operator_loses_every_channel() -> Result<()> {
     let mallory = fleet.issue("orch://operator/mallory")?;
     block_on(async {
         let mut open = Vec::new();
-        for (lane, socket) in [("orch-call/1", "XPUB"), ("orch-reply/1", "SUB"), ("orch-ctl/1", "")] {
-            let mut peer = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&mallory), Some(lane)).await?;
+        for channel in Channel::ALL {
+            let alpn = Some(channel.alpn());
+            let mut peer = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&mallory), alpn).await?;
             // Who is answered is in.
-            if socket.is_empty() {
+            if channel == Channel::Control {
                 let request = codec::encode(&Request::Status)?;
                 let length = u32::try_from(request.len())?.to_be_bytes();
                 peer.write(&[&length[..], &request].concat()).await?;
                 peer.read_exact(4).await?;
             } else {
-                peer.greet(socket).await?;
-                peer.greeted().await?;
+                let (mut calls, mut replies) = peer.lanes();
+                calls.greet("XPUB").await?;
+                calls.greeted().await?;
+                replies.greet("SUB").await?;
+                replies.greeted().await?;
+                peer = replies;
             }
             open.push(peer);
         }
         fleet.revoke(&[&mallory.cert])?;
-        reload(&mut fleet, "closed=3")?;
+        reload(&mut fleet, "closed=2")?;
         for peer in open {
             peer.closed().await?;
         }
         Ok(())
     })?;
-    fleet.await_refused("operator mallory", "revoked", 3);
+    fleet.await_refused("operator mallory", "revoked", 2);
     answers(&fleet, "n[01-02]", 2)
 }
 

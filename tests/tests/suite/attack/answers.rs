@@ -8,7 +8,7 @@ use anyhow::Result;
 use orch_link::entropy;
 use orch_tests::fleet::Fleet;
 use orch_tests::process::Ended;
-use orch_tests::raw_peer::{Client, RawPeer, block_on, subscription};
+use orch_tests::raw_peer::{RawPeer, block_on, subscription};
 use orch_wire::body::{Answer, Ending};
 use orch_wire::card::Card;
 use orch_wire::codec;
@@ -20,26 +20,25 @@ use orch_wire::limits::PROTOCOL;
 use orch_wire::topic::Topic;
 use serde_json::Value;
 
-use super::kit::{CALL, REPLY, fleet, goes_on, header, topic};
+use super::kit::{fleet, goes_on, header, topic};
 use super::operator::seal_raw;
 
 pub(super) const EVIL: &str = "orch://node/evil";
 
 /// A node by hand, in the roster like any other.
 pub(super) struct EvilNode {
-    calls: RawPeer<Client>,
-    pub(super) replies: RawPeer<Client>,
+    calls: RawPeer,
+    pub(super) replies: RawPeer,
     keys: Keys,
 }
 
 impl EvilNode {
     pub(super) async fn open(fleet: &Fleet) -> Result<Self> {
         let pem = fleet.issue(EVIL)?;
-        let mut calls = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&pem), Some(CALL)).await?;
+        let (mut calls, mut replies) = RawPeer::dial_lanes(fleet.port(), fleet.ca_pem(), &pem).await?;
         calls.greet("SUB").await?;
         calls.greeted().await?;
         calls.write(&[subscription("c/main/"), subscription("n/evil/")].concat()).await?;
-        let mut replies = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&pem), Some(REPLY)).await?;
         replies.greet("XPUB").await?;
         replies.greeted().await?;
         // The broker's subscription.

@@ -5,11 +5,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use orch_link::tls::Channel;
 use orch_runner::pki::{Authority, CertPem};
 use orch_tests::raw_peer::{RawPeer, block_on, client_hello, plain};
 use orch_tests::wait;
 
-use super::kit::{CALL, CONTROL, broker_memory, fleet, goes_on};
+use super::kit::{broker_memory, fleet, goes_on};
+
+const LANES: &str = "orch-lanes/1";
 
 #[test]
 fn strangers_do_not_pass_the_handshake() -> Result<()> {
@@ -18,13 +21,13 @@ fn strangers_do_not_pass_the_handshake() -> Result<()> {
     let other = Authority::new()?.issue(&"orch://node/n01".parse()?, &[])?;
     let broker = fleet.issue("orch://broker/evil")?;
     let cases: [(Option<&CertPem>, Option<&str>, &str, u64); 6] = [
-        (None, Some(CALL), "no_certificate", 1),
-        (Some(&other), Some(CALL), "tls", 1),
+        (None, Some(LANES), "no_certificate", 1),
+        (Some(&other), Some(LANES), "tls", 1),
         // A broker's certificate is for servers only.
-        (Some(&broker), Some(CALL), "tls", 2),
+        (Some(&broker), Some(LANES), "tls", 2),
         (Some(&ours), None, "no_alpn", 1),
         (Some(&ours), Some("h2"), "unknown_alpn", 1),
-        (Some(&ours), Some("orch-call/2"), "unknown_alpn", 2),
+        (Some(&ours), Some("orch-lanes/2"), "unknown_alpn", 2),
     ];
     for (own, alpn, reason, count) in cases {
         block_on(async {
@@ -79,7 +82,7 @@ fn a_crowd_of_slow_handshakes_starves_nobody() -> Result<()> {
     let address = SocketAddr::from(([127, 0, 0, 1], fleet.port()));
     let before = broker_memory(&mut fleet)?;
     let part = record(&LONG_HELLO);
-    let whole = client_hello(fleet.ca_pem(), "orch-call/1")?;
+    let whole = client_hello(fleet.ca_pem(), LANES)?;
     let mut held = Vec::new();
     for n in 0..3000 {
         let mut tcp = TcpStream::connect(address)?;
@@ -120,15 +123,16 @@ fn one_key_does_not_take_all_the_room() -> Result<()> {
     let mut fleet = fleet()?;
     let (operator, n01) = (fleet.issue("orch://operator/mallory")?, fleet.issue("orch://node/n01")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let dial = |own, lane| RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(own), Some(lane));
+    let dial =
+        |own, channel: Channel| RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(own), Some(channel.alpn()));
     let held = runtime.block_on(async {
         let mut held = Vec::new();
         for _ in 0..1010 {
-            held.push(dial(&operator, CONTROL).await?);
+            held.push(dial(&operator, Channel::Control).await?);
         }
         let mut claims = Vec::new();
         for _ in 0..40 {
-            claims.push(dial(&n01, CALL).await?);
+            claims.push(dial(&n01, Channel::Lanes).await?);
         }
         for claim in claims {
             claim.closed().await?;

@@ -4,7 +4,8 @@
 
 use anyhow::{Context, Result};
 use orch_link::entropy;
-use orch_link::tls::{CertificateNames, Credentials};
+use orch_link::mux::Lane;
+use orch_link::tls::{CertificateNames, Channel, Credentials};
 use orch_runner::pki::CertPem;
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::process::memory;
@@ -16,9 +17,30 @@ use orch_wire::ids::{CollectiveName, Party};
 use orch_wire::limits::PROTOCOL;
 use orch_wire::topic::{ReplyTopic, Topic};
 
-pub(super) const CALL: &str = "orch-call/1";
-pub(super) const REPLY: &str = "orch-reply/1";
-pub(super) const CONTROL: &str = "orch-ctl/1";
+/// Where a peer speaks to the broker.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// On a lane; nothing is said on the other.
+    On(Lane),
+    /// On a channel, below what it is for.
+    Below(Channel),
+}
+
+pub(super) const CALL: Place = Place::On(Lane::Call);
+pub(super) const REPLY: Place = Place::On(Lane::Reply);
+pub(super) const LANES: Place = Place::Below(Channel::Lanes);
+pub(super) const CONTROL: Place = Place::Below(Channel::Control);
+
+impl Place {
+    pub(super) async fn dial(self, fleet: &Fleet, own: &CertPem) -> Result<RawPeer> {
+        match self {
+            Place::On(lane) => RawPeer::dial_lane(fleet.port(), fleet.ca_pem(), own, lane).await,
+            Place::Below(channel) => {
+                RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(own), Some(channel.alpn())).await
+            }
+        }
+    }
+}
 
 pub(super) fn fleet() -> Result<Fleet> {
     Fleet::with([Node::named("n01"), Node::named("n02")])
@@ -90,10 +112,10 @@ pub(super) fn card() -> Kind {
     Kind::Card(CardHeader { nonce: 1, goodbye: false })
 }
 
-/// Somebody says something on a lane and is put out for it.
+/// Somebody says something and is put out for it.
 pub(super) struct Attack {
     pub(super) uri: &'static str,
-    pub(super) lane: &'static str,
+    pub(super) place: Place,
     pub(super) socket: &'static str,
     pub(super) bytes: Vec<u8>,
     pub(super) reason: &'static str,
@@ -102,15 +124,15 @@ pub(super) struct Attack {
 /// Plays each attack from a connection of its own; the counts are awaited at the end.
 pub(super) fn refused(fleet: &Fleet, attacks: Vec<Attack>) -> Result<()> {
     let mut expected = std::collections::BTreeMap::new();
-    for Attack { uri, lane, socket, bytes, reason } in attacks {
+    for Attack { uri, place, socket, bytes, reason } in attacks {
         let pem = fleet.issue(uri)?;
         block_on(async {
-            let mut peer = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&pem), Some(lane)).await?;
+            let mut peer = place.dial(fleet, &pem).await?;
             if !socket.is_empty() {
                 peer.greet(socket).await?;
             }
             peer.write_if_it_takes_it(&bytes).await;
-            peer.closed().await.with_context(|| format!("{uri} {lane} {reason}"))
+            peer.closed().await.with_context(|| format!("{uri} {place:?} {reason}"))
         })?;
         let party = uri.parse::<Party>()?.to_string();
         let count: &mut u64 = expected.entry((party, reason)).or_default();
@@ -126,12 +148,12 @@ pub(super) fn refused(fleet: &Fleet, attacks: Vec<Attack>) -> Result<()> {
 }
 
 pub(super) fn publishes(uri: &'static str, frames: &Frames, reason: &'static str) -> Attack {
-    let lane = if uri.starts_with("orch://node/") { REPLY } else { CALL };
+    let place = if uri.starts_with("orch://node/") { REPLY } else { CALL };
     let bytes = message(&[&frames.topic, &frames.header, &frames.body, &frames.seal]);
-    Attack { uri, lane, socket: "XPUB", bytes, reason }
+    Attack { uri, place, socket: "XPUB", bytes, reason }
 }
 
 pub(super) fn subscribes(uri: &'static str, topic: &str, reason: &'static str) -> Attack {
-    let lane = if uri.starts_with("orch://node/") { CALL } else { REPLY };
-    Attack { uri, lane, socket: "SUB", bytes: subscription(topic), reason }
+    let place = if uri.starts_with("orch://node/") { CALL } else { REPLY };
+    Attack { uri, place, socket: "SUB", bytes: subscription(topic), reason }
 }

@@ -1,11 +1,11 @@
 //! Peers of the fleet that speak or listen in another's name.
 
 use anyhow::Result;
-use orch_tests::raw_peer::{RawPeer, block_on};
+use orch_tests::raw_peer::block_on;
 use orch_wire::header::{Kind, ProbeHeader};
 
 use super::kit::{
-    Attack, CALL, CONTROL, REPLY, answer, card, fleet, forged, goes_on, ping, publishes, refused,
+    Attack, CALL, CONTROL, LANES, REPLY, answer, card, fleet, forged, goes_on, ping, publishes, refused,
     reply_topic, subscribes,
 };
 
@@ -39,7 +39,7 @@ fn a_node_speaks_only_for_itself() -> Result<()> {
             publishes(EVIL, &large, "card_too_large"),
             publishes(EVIL, &headless, "bad_header"),
             publishes(EVIL, &nested, "bad_header"),
-            Attack { uri: EVIL, lane: CONTROL, socket: "", bytes: vec![], reason: "wrong_role" },
+            Attack { uri: EVIL, place: CONTROL, socket: "", bytes: vec![], reason: "wrong_role" },
         ],
     )
 }
@@ -60,8 +60,8 @@ fn a_node_hears_only_what_is_for_it() -> Result<()> {
             subscribes(EVIL, "b/", "foreign_topic"),
             subscribes(EVIL, alice.as_str(), "foreign_topic"),
             // Each lane carries one direction.
-            Attack { lane: REPLY, ..subscribes(EVIL, "n/evil/", "malformed") },
-            Attack { lane: CALL, ..publishes(EVIL, &forged("p/evil/", EVIL, card()), "malformed") },
+            Attack { place: REPLY, ..subscribes(EVIL, "n/evil/", "malformed") },
+            Attack { place: CALL, ..publishes(EVIL, &forged("p/evil/", EVIL, card()), "malformed") },
         ],
     )
 }
@@ -94,11 +94,8 @@ fn an_operator_speaks_and_hears_only_as_itself() -> Result<()> {
 fn a_name_in_use_is_claimed_by_a_second_machine() -> Result<()> {
     let fleet = fleet()?;
     let stolen = fleet.issue("orch://node/n01")?;
-    for (lane, count) in [(CALL, 1), (REPLY, 2)] {
-        block_on(async {
-            let peer = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&stolen), Some(lane)).await?;
-            peer.closed().await
-        })?;
+    for count in 1..=2 {
+        block_on(async { LANES.dial(&fleet, &stolen).await?.closed().await })?;
         fleet.await_refused("node n01", "claimed", count);
     }
     let claims = fleet.status()?.claims;

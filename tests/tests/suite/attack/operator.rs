@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use orch_link::entropy;
 use orch_tests::fleet::Fleet;
-use orch_tests::raw_peer::{Client, RawPeer, subscription};
+use orch_tests::raw_peer::{RawPeer, subscription};
 use orch_tests::wait;
 use orch_wire::body::{Answer, Call};
 use orch_wire::codec;
@@ -19,12 +19,12 @@ use orch_wire::keys::{Keys, Psk};
 use orch_wire::topic::{ReplyTopic, Topic};
 use serde_json::{Map, Value};
 
-use super::kit::{CALL, REPLY, header, ping, reply_topic, topic};
+use super::kit::{header, ping, reply_topic, topic};
 
 /// An operator by hand, with both lanes open.
 pub(super) struct Operator {
-    pub(super) calls: RawPeer<Client>,
-    pub(super) replies: RawPeer<Client>,
+    pub(super) calls: RawPeer,
+    pub(super) replies: RawPeer,
     pub(super) topic: ReplyTopic,
     pub(super) keys: Keys,
 }
@@ -35,11 +35,10 @@ impl Operator {
     pub(super) async fn open(fleet: &Fleet) -> Result<Self> {
         let pem = fleet.issue(MALLORY)?;
         let topic = reply_topic(&pem, fleet.ca_pem())?;
-        let mut replies = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&pem), Some(REPLY)).await?;
+        let (mut calls, mut replies) = RawPeer::dial_lanes(fleet.port(), fleet.ca_pem(), &pem).await?;
         replies.greet("SUB").await?;
         replies.greeted().await?;
         replies.write(&subscription(topic.as_str())).await?;
-        let mut calls = RawPeer::dial(fleet.port(), fleet.ca_pem(), Some(&pem), Some(CALL)).await?;
         calls.greet("XPUB").await?;
         calls.greeted().await?;
         // The broker's subscription.
