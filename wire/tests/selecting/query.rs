@@ -202,8 +202,16 @@ fn errors_point_at_the_place() {
         ("‹(  )› and a", "the group is empty", None),
         ("a and ‹(›b", "this parenthesis is not closed", Some("add `)`")),
         ("a‹)›", "this `)` closes nothing", None),
-        ("(a) ‹b›", "two terms stand side by side", Some("join them by `and` or `or`")),
-        ("a=1 ‹b›=2", "two terms stand side by side", Some("join them by `and` or `or`")),
+        (
+            "(a) ‹b›",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; a value with blanks is quoted"),
+        ),
+        (
+            "a=1 ‹b›=2",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; a value with blanks is quoted"),
+        ),
         ("a and‹›", "a term is missing at the end of the query", None),
         ("(a or ‹)›", "a term is missing before this `)`", None),
         ("‹or› a", "a term is missing before `or`", None),
@@ -224,7 +232,8 @@ fn errors_point_at_the_place() {
             "a regular expression alone is matched against classes",
             Some("a comparison begins with the name of a fact: `fact = /regex/`"),
         ),
-        ("a=‹'b›", "the quote is not closed", None),
+        ("a=‹'b›", "the quote is not closed", Some("end the text with `'`")),
+        ("f(‹\"b).x = 1›", "the quote is not closed", Some("end the text with `\"`")),
         (
             "a='b'‹c›",
             "text follows directly on the closing quote",
@@ -249,7 +258,22 @@ fn errors_point_at_the_place() {
             "a term cannot begin with a quote",
             Some("only values and arguments are quoted: `fact = \"a value\"`"),
         ),
-        ("a‹~›b", "this is no operator", Some("write `!=` or `=~`")),
+        ("a‹~›b", "`~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a ‹!~› b", "`!~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a‹!~›/b/", "`!~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a ‹~=› b", "`~=` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a‹!›b", "`!` is no operator", Some("write `!=`")),
+        ("a=/it‹'›s/", "a regular expression cannot hold '", Some("write `\\x27`")),
+        (
+            "f ‹(›'x').y = 1",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; the `(` of a data function follows its name directly"),
+        ),
+        (
+            "/a/‹b›/",
+            "a regular expression alone is matched against classes",
+            Some("within the expression write `\\/`; otherwise a blank follows it"),
+        ),
         ("‹Not› a", "`Not` is no operator", Some("write `not`")),
     ];
     for (marked, message, help) in cases {
