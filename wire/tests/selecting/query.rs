@@ -356,6 +356,11 @@ fn plain_identities_are_the_set() {
     assert_eq!(names(&Filter::default()), None);
     assert_eq!(names(&flags(|f| f.identities = vec!["a".into(), "/b/".into()])), None);
     assert_eq!(names(&Filter { classes: vec!["c".into()], ..plain }), None);
+    let mixed = flags(|f| f.identities = vec!["web[1-2]".into(), "/^db/".into()]);
+    let passing = mixed.names().unwrap().unwrap();
+    assert_eq!(["web1", "web3", "db7", "xdb"].map(|name| passing.matches(name)), [true, false, true, false]);
+    assert!(Filter::default().names().unwrap().is_none());
+    assert!(mixed.without_names().is_empty());
     for bad in ["", "a b", "a/b", "web[1", "/x"] {
         let filter = flags(|f| f.identities = vec![bad.into()]);
         assert!(filter.query().is_err(), "{bad}");
@@ -368,6 +373,9 @@ fn a_flag_at_fault_is_named() {
     assert_eq!(error.to_string(), "`-F b`: an operator is missing after the name of the fact");
     for bad in ["", "/a", "a b", "and", "a=b", "/(/"] {
         assert!(flags(|f| f.classes = vec![bad.into()]).query().is_err(), "{bad}");
+    }
+    for blank in ["", " \n"] {
+        assert!(flags(|f| f.words = vec![blank.into()]).query().is_err(), "it would let every node pass");
     }
     let many = flags(|f| f.identities = vec!["node[1-2000]".into(), "/x/".into()]).query().unwrap_err();
     assert!(many.to_string().contains("limit"), "{many}");
