@@ -94,7 +94,7 @@ fn log(environment: &Environment) {
 fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<Exit, Failure> {
     match &orch.command {
         Command::Pki(pki) => return pki.run(printer),
-        Command::Match(matching) => return matching.run(printer),
+        Command::Match(matching) => return matching.run(&orch.global, environment, printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
     }
