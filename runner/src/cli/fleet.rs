@@ -90,9 +90,10 @@ impl Ground<'_> {
         Failure::said(self.interrupts.exit().unwrap_or(Exit::Interrupted))
     }
 
-    /// Opens a session.
-    pub(super) async fn connect(&self, flags: &FleetFlags) -> Result<Connection, Failure> {
+    /// Opens a session, once what is asked of the nodes has been checked.
+    pub(super) async fn connect(&self, flags: &FleetFlags, target: &Target) -> Result<Connection, Failure> {
         let reach = self.fleet(flags).await?;
+        target.check(&reach.schemas, self.printer)?;
         self.open(reach).await
     }
 
@@ -121,6 +122,12 @@ impl Ground<'_> {
         tally.note(report);
         tally.exit()
     }
+}
+
+/// The schemas that are known without a fleet, for a command that opens none.
+pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
+    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
+    schemas_of(&Config::load(&overrides, environment)?)
 }
 
 fn schemas_of(config: &Config) -> Result<Schemas, Failure> {

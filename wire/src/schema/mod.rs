@@ -15,6 +15,7 @@ mod validator;
 pub use aggregate::{Aggregate, AggregateError, AggregateFunction, AggregateResult, AggregateValue};
 pub use load::SchemaError;
 pub use types::{ActionSchema, AgentSchema, Display, Effect, InputSchema, OutputSchema, Provider, ValueType};
+pub(crate) use validate::nearest;
 pub use validate::{ArgumentFault, FaultKind};
 pub use validator::Validator;
 

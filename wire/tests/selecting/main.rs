@@ -3,7 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy only knows by their attribute")]
 
+mod data;
+mod limits;
 mod nodeset;
 mod query;
 mod query_properties;
+mod reference;
 mod schema;
