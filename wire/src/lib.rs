@@ -27,6 +27,7 @@ pub mod keys;
 pub mod limits;
 pub mod nodeset;
 pub mod outcome;
+pub mod policy;
 pub mod query;
 pub mod replay;
 pub mod schema;

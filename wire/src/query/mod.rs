@@ -29,6 +29,7 @@ pub use check::{Outputs, QueryFault};
 pub use error::ParseError;
 pub use eval::{NodeView, Verdict};
 pub use facts::lookup_fact;
+pub(crate) use parse::list as parse_list;
 pub use pattern::Pattern;
 pub(crate) use pattern::explain as explain_regex;
 
