@@ -33,8 +33,17 @@ impl Condition {
         column: Column,
         part: Part<'_>,
     ) -> Option<Self> {
-        if part.text == "*" {
-            return Some(Self::Any);
+        match (part.text, column) {
+            // A line of four columns lost one, more likely than that all nodes are meant.
+            ("*", Column::Query) => {
+                findings.fault(
+                    line.at(part.span(), "the last of four columns is a query, and `*` is none")
+                        .help("write five columns: `*` for any facts, and `*` for any classes"),
+                );
+                return None;
+            }
+            ("*", _) => return Some(Self::Any),
+            _ => {}
         }
         let is_list = column != Column::Query && !is_compound(part.text);
         let query = match if is_list { list(line, part) } else { compound(line, part) } {

@@ -1,6 +1,6 @@
 //! Reading a policy file, with every fault of it at once.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     MAX_FINDINGS, MAX_LINES,
@@ -73,6 +73,11 @@ impl PolicyFile {
             }
             other => return findings.fault(miscounted(&line, other)),
         };
+        for part in [callers, actions] {
+            if let Some(gap) = gap(&line, part) {
+                findings.warn(|| line.at(gap, "several blanks stand here: is a tab missing?"));
+            }
+        }
         let callers = self.callers(findings, &line, *callers);
         let actions = actions_of(findings, &line, *actions);
         let conditions = asked
@@ -135,6 +140,15 @@ impl PolicyFile {
     }
 }
 
+const TABS: &str = "columns are separated by tabs; an editor may have replaced them";
+
+/// Two blanks in a row, which are meant to line up columns.
+fn gap(line: &Line<'_>, part: &Part<'_>) -> Option<Range<usize>> {
+    let start = part.start + part.text.find("  ")?;
+    let rest = line.text.get(start..).unwrap_or_default();
+    Some(start..start + rest.len() - rest.trim_start_matches(' ').len())
+}
+
 /// The first column.
 fn effect(line: &Line<'_>, first: Option<&Part<'_>>) -> Result<Effect, Finding> {
     let first = first.copied().unwrap_or(Part { text: "", start: 0 });
@@ -150,9 +164,7 @@ fn effect(line: &Line<'_>, first: Option<&Part<'_>>) -> Result<Effect, Finding> 
     if word.parse::<Effect>().is_ok() {
         let blanks = first.text.get(word.len()..).unwrap_or_default();
         let length = blanks.len() - blanks.trim_start().len();
-        return Err(line
-            .at(word.len()..word.len() + length, "blanks stand where a tab must be")
-            .help("columns are separated by tabs; an editor may have replaced them"));
+        return Err(line.at(word.len()..word.len() + length, "blanks stand where a tab must be").help(TABS));
     }
     let lower = word.to_ascii_lowercase();
     let finding = line.at(0..word.len(), format!("`{word}` is neither `allow` nor `deny`"));
@@ -171,13 +183,8 @@ fn miscounted(line: &Line<'_>, columns: &[Part<'_>]) -> Finding {
             .at(sixth.start..line.text.len(), message)
             .help("several entries of a column are separated by blanks");
     }
-    // Two blanks in a row are meant to line up columns.
-    let gap = columns.iter().find_map(|part| Some(part.start + part.text.find("  ")?));
-    if let Some(gap) = gap {
-        let rest = line.text.get(gap..).unwrap_or_default();
-        return line
-            .at(gap..gap + rest.len() - rest.trim_start().len(), "blanks stand where a tab must be")
-            .help("columns are separated by tabs; an editor may have replaced them");
+    if let Some(gap) = columns.iter().find_map(|part| gap(line, part)) {
+        return line.at(gap, "blanks stand where a tab must be").help(TABS);
     }
     let missing = match columns.len() {
         1 => "the callers are missing",
