@@ -45,6 +45,7 @@ codes! {
     Arguments = "E0204", "The arguments of a call are not what the action's schema asks for.";
     Query = "E0205", "A query does not parse.";
     Usage = "E0206", "A function was called in a way that it cannot work.";
+    DataFile = "E0208", "A file with data is malformed.";
     Call = "E0301", "More nodes than tolerated did not end `ok`.";
     Fail = "E0302", "The script ended itself by `fail`.";
     Expectation = "E0303", "A selection was not what the script expects.";

@@ -11,6 +11,7 @@
 //! | [`script`] | the language of `.orch` files | sockets, terminals |
 //! | [`diagnostic`] | what is wrong, where, and what to do | who reports it |
 //! | [`exit`] | what the exit codes mean, and which a run ends with | scripts |
+//! | [`node_file`] | a node written down in a file | filters, policies |
 //! | [`schemas`] | the agent schemas that a script is checked against | the fleet |
 
 pub mod cli;
@@ -19,6 +20,7 @@ pub mod config;
 pub mod diagnostic;
 pub mod exit;
 pub mod lab;
+pub mod node_file;
 pub mod pki;
 pub mod report;
 pub mod schemas;
