@@ -96,7 +96,7 @@ fn verdict(result: Result<(), Vec<orch_wire::schema::ArgumentFault>>) -> String 
     let [fault] = faults.as_slice() else { return format!("{faults:?}") };
     let reason = match fault.kind {
         FaultKind::Missing => "missing argument",
-        FaultKind::Unknown => "unknown argument",
+        FaultKind::Unknown | FaultKind::Repeated => "unknown argument",
         FaultKind::Type if fault.message.contains("must be an integer") => "not a integer",
         FaultKind::Type => {
             let wanted = fault.message.split([' ', ',']).nth(3).unwrap();

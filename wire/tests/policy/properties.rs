@@ -116,7 +116,7 @@ fn written(rule: &Rule) -> String {
     }
     let tabs = "\t".repeat(1 + rule.noise % 3);
     let comment = if rule.noise > 5 { "# said before\n\n" } else { "" };
-    format!("{comment}{}{}", columns.join(&tabs), if rule.noise % 2 == 0 { "" } else { "  \t" })
+    format!("{comment}{}{}", columns.join(&tabs), if rule.noise.is_multiple_of(2) { "" } else { "  \t" })
 }
 
 /// The same, decided in the plainest way.
