@@ -28,7 +28,8 @@ impl NameError {
     }
 }
 
-fn check_name(what: &'static str, text: &str) -> Result<(), NameError> {
+/// The rule for names of every kind.
+pub(crate) fn check_name(what: &'static str, text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::new(what, text, "it is empty"));
     }

@@ -34,43 +34,45 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
-type Loaded = Result<AgentSchema, Vec<SchemaError>>;
+impl SchemaError {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), place: None }
+    }
 
-fn whole_file(message: impl Into<String>) -> Vec<SchemaError> {
-    vec![SchemaError { field: "the file".into(), message: message.into(), place: None }]
-}
-
-fn bounded(text: &str) -> Result<&str, Vec<SchemaError>> {
-    let fits = text.len() <= MAX_SCHEMA;
-    if fits { Ok(text) } else { Err(whole_file(format!("is longer than {MAX_SCHEMA} bytes"))) }
-}
-
-pub(crate) fn from_json(text: &str) -> Loaded {
-    let source = serde_json::from_str(bounded(text)?).map_err(|error| {
+    /// The error of a text that is no JSON.
+    pub(crate) fn of_json(error: &serde_json::Error) -> Self {
         let said = error.to_string();
         let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
         let message = format!("the file is not valid JSON: {said}");
-        let place = Some((error.line(), error.column().max(1)));
-        vec![SchemaError { field: "the file".into(), message, place }]
-    })?;
-    from_value(source)
-}
+        Self { place: Some((error.line(), error.column().max(1))), ..Self::new("the file", message) }
+    }
 
-pub(crate) fn from_toml(text: &str) -> Loaded {
-    let source = toml::from_str(bounded(text)?).map_err(|error: toml::de::Error| {
+    /// The error of a text that is no TOML.
+    fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let said = error.message().lines().collect::<Vec<_>>().join("; ");
         let place = error.span().map(|span| {
             let before = text.get(..span.start).unwrap_or(text);
             let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
             (before.matches('\n').count() + 1, column + 1)
         });
-        vec![SchemaError {
-            field: "the file".into(),
-            message: format!("the file is not valid TOML: {said}"),
-            place,
-        }]
-    })?;
-    from_value(source)
+        Self { place, ..Self::new("the file", format!("the file is not valid TOML: {said}")) }
+    }
+}
+
+type Loaded = Result<AgentSchema, Vec<SchemaError>>;
+
+fn bounded(text: &str) -> Result<&str, Vec<SchemaError>> {
+    let fits = text.len() <= MAX_SCHEMA;
+    let too_long = || vec![SchemaError::new("the file", format!("is longer than {MAX_SCHEMA} bytes"))];
+    if fits { Ok(text) } else { Err(too_long()) }
+}
+
+pub(crate) fn from_json(text: &str) -> Loaded {
+    from_value(serde_json::from_str(bounded(text)?).map_err(|error| vec![SchemaError::of_json(&error)])?)
+}
+
+pub(crate) fn from_toml(text: &str) -> Loaded {
+    from_value(toml::from_str(bounded(text)?).map_err(|error| vec![SchemaError::of_toml(text, &error)])?)
 }
 
 pub(crate) fn from_value(source: Value) -> Loaded {
@@ -90,7 +92,7 @@ struct Loader {
 /// handed out then.
 impl Loader {
     fn fault(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(SchemaError { field: field.into(), message: message.into(), place: None });
+        self.errors.push(SchemaError::new(field, message));
     }
 
     fn agent(&mut self, source: Value) -> Option<AgentSchema> {

@@ -17,6 +17,7 @@ mod warnings;
 pub use aggregate::{Aggregate, AggregateError, AggregateFunction, AggregateResult, AggregateValue};
 pub use load::SchemaError;
 pub use types::{ActionSchema, AgentSchema, Display, Effect, InputSchema, OutputSchema, Provider, ValueType};
+pub(crate) use validate::nearest;
 pub use validate::{ArgumentFault, FaultKind};
 pub use validator::Validator;
 pub use warnings::SchemaWarning;

@@ -146,7 +146,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// The known name that is most likely meant.
-pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = shortened(name);
     known
         .map(|candidate| (strsim::damerau_levenshtein(&name, candidate), candidate))
