@@ -2,6 +2,7 @@
 //! came of it to the report.
 
 mod agents;
+mod agents_check;
 mod ask;
 mod broker;
 mod call;
@@ -18,6 +19,7 @@ mod inventory;
 mod lab;
 mod ping;
 mod pki;
+mod policy;
 mod root;
 mod script;
 mod script_output;

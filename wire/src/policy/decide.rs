@@ -135,6 +135,11 @@ impl Policies {
         self.file_of(agent).map(|file| self.faults_of(file).collect()).unwrap_or_default()
     }
 
+    /// The file that speaks for an agent: its own, or `default.policy`.
+    pub fn file_for(&self, agent: &str) -> Option<&str> {
+        self.file_of(agent).map(|file| &*file.name)
+    }
+
     /// Decides on a call, in time linear in the lines of one file. The first line that fits decides.
     pub fn decide(&self, request: &Request<'_>, node: &NodeView<'_>) -> Decision {
         self.walk(request, node, |_, _| {})

@@ -73,7 +73,7 @@ impl fmt::Display for Mismatch {
             (Column::Callers, None) => f.write_str("it is for other callers"),
             (Column::Actions, None) => f.write_str("it is for other actions"),
             (Column::Facts, None) => f.write_str("its facts do not hold on the node"),
-            (Column::Classes, None) => f.write_str("its classes do not hold on the node"),
+            (Column::Classes, None) => f.write_str("the node has not its classes"),
             (Column::Query, None) => f.write_str("its query does not hold on the node"),
         }
     }

@@ -27,6 +27,16 @@ impl ActionSchema {
         &self,
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Map<String, Value>, Vec<ArgumentFault>> {
+        let (arguments, faults) = self.coerce_each(pairs);
+        if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+    }
+
+    /// As [`ActionSchema::coerce_texts`], but gives what could be converted besides the faults, so that it can be
+    /// checked too.
+    pub fn coerce_each<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Map<String, Value>, Vec<ArgumentFault>) {
         let (mut arguments, mut faults) = (Map::new(), Vec::new());
         for (name, text) in pairs {
             if arguments.contains_key(name) {
@@ -40,7 +50,7 @@ impl ActionSchema {
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+        (arguments, faults)
     }
 }
 
