@@ -55,7 +55,7 @@ impl Agents {
 
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
-        let fleet = ground.connect(&self.fleet).await?;
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let report = match &self.agent {
             Some(agent) => self.one(ground, &fleet, &target, agent).await?,
             None => self.all(ground, &fleet, &target).await?,

@@ -199,13 +199,15 @@ impl Check {
             for output in action.outputs.iter().filter(|output| OWN_FIELDS.contains(&output.name.as_str())) {
                 let field = format!("actions.{name}.output.{}", output.name);
                 let mut doubt = warning(&field, "every result has a field of this name, which wins");
-                doubt.shown = doubt.shown.help(format!("scripts reach the output as `r.data.{}`", output.name));
+                doubt.shown =
+                    doubt.shown.help(format!("scripts reach the output as `r.data.{}`", output.name));
                 doubts.push(doubt);
             }
         }
         let stem = self.file.file_stem().filter(|_| self.file != Path::new("-"));
         if stem.is_some_and(|stem| stem != schema.name.as_str()) {
-            let message = format!("nodes look for the agent `{0}` in a file `{0}.json` or `{0}.toml`", schema.name);
+            let message =
+                format!("nodes look for the agent `{0}` in a file `{0}.json` or `{0}.toml`", schema.name);
             doubts.push(warning("metadata.name", &message));
         }
         doubts

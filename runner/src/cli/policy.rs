@@ -14,7 +14,7 @@ use super::root::is_json;
 use super::script::tell;
 use crate::diagnostic::Severity;
 use crate::exit::Exit;
-use crate::node_file::{self, NodeFile, NodeFileError};
+use crate::node_file::{self, NodeFile};
 use crate::policies::{PoliciesError, PolicyFolder};
 use crate::report::{Printer, Stream, clean, count, table};
 
@@ -95,7 +95,7 @@ impl Check {
     fn run(&self, printer: &Printer) -> Result<Exit, Failure> {
         let settings = Settings { default_file: !self.no_default_file, unconfigured: self.unconfigured };
         let folder = PolicyFolder::load(&self.policies, settings)?;
-        let node = node_file::load(&self.node).map_err(node_failure)?;
+        let node = node_file::load(&self.node)?;
         let explained = node.seen(|node| {
             let (agent, action) = (self.agent.as_str(), self.action.as_str());
             folder.policies.explain(&Request { caller: &self.caller, agent, action }, node)
@@ -235,13 +235,6 @@ fn elsewhere<'a>(folder: &'a PolicyFolder, faults: &[&Finding]) -> BTreeMap<&'a 
 fn columns(text: &str) -> String {
     let parts: Vec<&str> = text.split('\t').map(str::trim).filter(|part| !part.is_empty()).collect();
     clean(&parts.join("  ")).into_owned()
-}
-
-fn node_failure(error: NodeFileError) -> Failure {
-    match error {
-        NodeFileError::Malformed { fault, .. } => Failure::shown_as(Exit::Data, *fault),
-        unreadable => Failure::of(Exit::Usage, &unreadable),
-    }
 }
 
 impl From<PoliciesError> for Failure {

@@ -9,7 +9,8 @@ use super::flags::GlobalFlags;
 use super::fleet::Ground;
 use super::interrupts::Interrupts;
 use super::{
-    agents, broker, call, completions, config, facts, find, inventory, lab, ping, pki, policy, script,
+    agents, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki, policy,
+    script,
 };
 use crate::config::Environment;
 use crate::exit::Exit;
@@ -21,6 +22,7 @@ Examples:
   orch ping --lab 5                                  five nodes inside of this process answer
   orch find -C role::web -F environment=production   which nodes are these?
   orch facts os.name -S 'not role::db'               values of a fact, counted
+  orch match --node web1.yaml 'role::web and cpus > 4' --explain     does this node match? offline
   orch call node.get_fact fact=os.family -I 'web[01-20]'
 
 Exit codes: 0 all ok; 1 nothing found; 2 some node failed, rejected or timed_out; 3 some node silent, not_started or
@@ -42,6 +44,7 @@ enum Command {
     Script(script::Script),
     Ping(ping::Ping),
     Find(find::Find),
+    Match(matching::Match),
     Facts(facts::Facts),
     Inventory(inventory::Inventory),
     Agents(agents::Agents),
@@ -95,6 +98,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         Command::Pki(pki) => return pki.run(printer),
         Command::Policy(policy) => return policy.run(printer),
         Command::Agents(agents) if let Some(ended) = agents.offline(printer) => return ended,
+        Command::Match(matching) => return matching.run(printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
     }
@@ -121,7 +125,9 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 Command::Broker(broker) => broker.run(&ground).await,
                 Command::Lab(lab) => lab.run(&ground).await,
                 Command::Config(config) => config.run(&ground),
-                Command::Pki(_) | Command::Policy(_) | Command::Completions(_) => Ok(Exit::Success),
+                Command::Pki(_) | Command::Match(_) | Command::Policy(_) | Command::Completions(_) => {
+                    Ok(Exit::Success)
+                }
             }
         };
         tokio::select! {

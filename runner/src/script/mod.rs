@@ -9,7 +9,7 @@
 //! | `compile.rs`, `shadow.rs`, `tokens.rs`, `names.rs` | from text to a compiled script; parameters it declares; places in it |
 //! | `run.rs`, `context.rs`, `engine.rs`, `access.rs` | one run: thread, shared state, engine with its limits, way to the nodes |
 //! | `errors.rs`, `failure.rs`, `nearest.rs` | errors: as diagnostics, as values of scripts, with suggestions |
-//! | `selection.rs`, `select.rs`, `filter.rs`, `expect.rs` | which nodes |
+//! | `selection.rs`, `select.rs`, `filter.rs`, `queries.rs`, `expect.rs` | which nodes |
 //! | `call.rs` | calls of actions |
 //! | `results.rs`, `collection.rs`, `tables.rs`, `show.rs` | what came of them |
 //! | `output.rs`, `params.rs`, `flow.rs`, `values.rs` | the rest of the vocabulary |
@@ -29,6 +29,7 @@ mod names;
 mod nearest;
 mod output;
 mod params;
+mod queries;
 mod results;
 mod run;
 mod select;

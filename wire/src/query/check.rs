@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
+
 use super::{
     ParseError,
     ast::{DataCall, Places, Query, Term, Test},
@@ -38,6 +40,13 @@ pub enum FaultKind {
     NeverTrue,
 }
 
+impl QueryFault {
+    /// Whether a runner must not send the query.
+    pub fn stops(&self) -> bool {
+        self.kind != FaultKind::NeverTrue
+    }
+}
+
 impl From<QueryFault> for ParseError {
     fn from(fault: QueryFault) -> Self {
         Self { message: fault.message, span: fault.span, help: fault.help }
@@ -54,7 +63,7 @@ impl Query {
             let found = match functions.get(&call.function) {
                 None => Some(unknown(call, places, functions)),
                 Some(function) => argument(call, places, function)
-                    .or_else(|| comparison(function, field.as_deref(), test, places)),
+                    .or_else(|| comparison(call, function, field.as_deref(), test, places)),
             };
             faults.extend(found.map(|found| QueryFault {
                 kind: found.kind,
@@ -99,25 +108,41 @@ fn unknown(call: &DataCall, places: &Places, functions: &DataFunctions) -> Found
 }
 
 fn argument(call: &DataCall, places: &Places, function: &DataFunction) -> Option<Found> {
+    let name = &call.function;
     let place = if places.argument.is_empty() { &places.function } else { &places.argument };
-    if call.has_backtick() {
-        return Some(Found::refused(place, "an argument must not hold a backtick".to_owned()));
+    match (call.argument.as_deref(), function.argument()) {
+        (Some(_), _) if call.has_backtick() => {
+            Some(Found::refused(place, "an argument must not hold a backtick".to_owned()))
+        }
+        (Some(_), None) => {
+            let found = Found::refused(place, format!("`{name}` takes no argument"));
+            Some(found.help(format!("write `{name}()`")))
+        }
+        (Some(text), Some(input)) => {
+            let fault = input.fault(&Value::from(text))?;
+            Some(Found::refused(place, format!("the argument of `{name}` {}", fault.message)))
+        }
+        (None, Some(input)) if !input.optional => {
+            let message = format!("`{name}` needs an argument: {}", input.description);
+            Some(Found::refused(place, message).help(format!("write `{name}('…')`")))
+        }
+        (None, _) => None,
     }
-    let message = function.refuses(call.argument.as_deref())?;
-    let help = match function.argument() {
-        Some(_) => format!("write `{}('…')`", call.function),
-        None => format!("write `{}()`", call.function),
-    };
-    Some(Found::refused(place, message).help(help))
 }
 
-fn comparison(function: &DataFunction, field: Option<&str>, test: &Test, places: &Places) -> Option<Found> {
+fn comparison(
+    call: &DataCall,
+    function: &DataFunction,
+    field: Option<&str>,
+    test: &Test,
+    places: &Places,
+) -> Option<Found> {
     let outputs = &function.schema().outputs;
     let names = || listed(outputs.iter().map(|output| output.name.as_str()));
     let output = match (field, outputs.as_slice()) {
         (None, [only]) => only,
         (None, _) => {
-            let found = Found::refused(&places.function, format!("`{}` has several outputs", function.name));
+            let found = Found::refused(&places.function, format!("`{}` has several outputs", call.function));
             return Some(found.help(format!("say which is meant: {}", names())));
         }
         (Some(field), outputs) => match outputs.iter().find(|output| output.name == field) {
@@ -125,7 +150,7 @@ fn comparison(function: &DataFunction, field: Option<&str>, test: &Test, places:
             None => {
                 let near = nearest(field, outputs.iter().map(|output| output.name.as_str()));
                 let found =
-                    Found::refused(&places.field, format!("`{}` has no output `{field}`", function.name));
+                    Found::refused(&places.field, format!("`{}` has no output `{field}`", call.function));
                 return Some(match near {
                     Some(near) => found.help(format!("did you mean `{near}`?")),
                     None => found.help(format!("it has {}", names())),

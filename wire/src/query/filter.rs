@@ -29,6 +29,9 @@ pub struct Filter {
     pub queries: Vec<String>,
 }
 
+/// Stands for the flag where the fault lies with none of them alone.
+const ALL: &str = "filter";
+
 /// A flag that makes no query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{flag} {value}`: {error}")]
@@ -42,6 +45,11 @@ pub struct FilterError {
 }
 
 impl FilterError {
+    /// Whether each flag is well, and all together make a query that passes a limit.
+    pub fn is_too_large(&self) -> bool {
+        self.flag == ALL
+    }
+
     fn of<'a>(flag: &'static str, value: &'a str) -> impl FnOnce(ParseError) -> Self + use<'a> {
         move |error| Self { flag, value: value.to_owned(), error }
     }
@@ -108,7 +116,7 @@ impl Filter {
         Query::assembled(expr).map(Some).map_err(|error| {
             let help = format!("use fewer names, or at most {MAX_PATTERNS} regular expressions");
             let error = ParseError::new(0..0, format!("all flags together: {error}")).help(help);
-            FilterError { flag: "filter", value: String::new(), error }
+            FilterError { flag: ALL, value: String::new(), error }
         })
     }
 
@@ -159,6 +167,12 @@ impl Filter {
 pub struct NameFilter {
     names: HashSet<String>,
     patterns: Vec<Pattern>,
+}
+
+impl FromIterator<String> for NameFilter {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        Self { names: names.into_iter().collect(), patterns: Vec::new() }
+    }
 }
 
 impl NameFilter {

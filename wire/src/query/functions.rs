@@ -84,20 +84,6 @@ impl DataFunction {
     pub fn schema(&self) -> &ActionSchema {
         &self.schema
     }
-
-    /// What is wrong with an argument, if anything.
-    pub(super) fn refuses(&self, argument: Option<&str>) -> Option<String> {
-        match (argument, self.argument()) {
-            (Some(_), None) => Some(format!("`{}` takes no argument", self.name)),
-            (None, Some(input)) if !input.optional => {
-                Some(format!("`{}` needs an argument: {}", self.name, input.description))
-            }
-            (None, _) => None,
-            (Some(text), Some(input)) => {
-                input.fault(&json!(text)).map(|fault| format!("the argument {}", fault.message))
-            }
-        }
-    }
 }
 
 /// Names the field by its path in the file of a function, and not in the agent that it was loaded as.

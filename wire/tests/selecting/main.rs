@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy only knows by their attribute")]
 
+mod data;
 mod nodeset;
 mod query;
 mod query_properties;
+mod reference;
