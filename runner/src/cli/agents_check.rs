@@ -101,7 +101,9 @@ impl Check {
         } else if found.faults.is_empty() {
             printer.data(&self.good(&found));
         }
-        for finding in found.warnings.iter().chain(&found.faults) {
+        // Who asks about arguments is seldom the schema's author.
+        let warnings = found.warnings.iter().filter(|_| self.action.is_none());
+        for finding in warnings.chain(&found.faults) {
             tell(printer, &finding.shown);
         }
         if found.faults.is_empty() {

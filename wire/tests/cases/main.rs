@@ -3,10 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy only knows by their attribute")]
 
+mod agent;
 mod nodes;
 mod policy;
 mod query;
 mod schema;
+mod setting;
 
 use serde::Deserialize;
 

@@ -7,41 +7,15 @@ use orch_wire::{
 };
 use serde_json::json;
 
-use super::{Case, same};
+use super::{
+    Case, same,
+    setting::{Setting, caller, setting},
+};
 
-/// The files of a case, its settings and its caller, read from its sentence.
-fn setting(sentence: &str) -> (Vec<(&'static str, String)>, Settings) {
-    let mut settings = Settings { default_file: false, unconfigured: Effect::Deny };
-    let mut files = Vec::new();
-    for (words, lines) in [
-        ("file with only `policy default deny`", "policy default deny"),
-        ("only comments and blank lines", "# nothing\n\n  \n#allow\t*\t*\t*\t*\n"),
-    ] {
-        if sentence.contains(words) {
-            files.push(("svc.policy", lines.to_owned()));
-        }
-    }
-    if sentence.contains("allow_unconfigured=1") {
-        settings.unconfigured = Effect::Allow;
-    }
-    if sentence.contains("enable_default=1") {
-        settings.default_file = true;
-    }
-    if sentence.contains("default.policy says allow") {
-        files.push(("default.policy", "policy default allow".into()));
-    }
-    // `default deny; LINE then LINE`: lines stand in backticks, tabs are written as arrows.
-    if let Some(default) = sentence.strip_prefix("default ").and_then(|rest| rest.split(';').next()) {
-        let lines = sentence.split('`').skip(1).step_by(2).map(|line| line.replace('→', "\t"));
-        let lines: Vec<String> = std::iter::once(format!("policy default {default}")).chain(lines).collect();
-        files.push(("svc.policy", lines.join("\n")));
-    }
-    (files, settings)
-}
-
-fn decided(files: &[(&str, String)], settings: Settings, caller: &str) -> Result<Effect, String> {
-    let mut policies = Policies::new(settings);
-    for (name, text) in files {
+fn decided(setting: &Setting, caller: &str) -> Result<Effect, String> {
+    let unconfigured = if setting.allow_unconfigured { Effect::Allow } else { Effect::Deny };
+    let mut policies = Policies::new(Settings { default_file: setting.default_file, unconfigured });
+    for (name, text) in &setting.files {
         policies.add(name, text);
     }
     if !policies.faults().is_empty() {
@@ -61,22 +35,18 @@ fn decided(files: &[(&str, String)], settings: Settings, caller: &str) -> Result
 }
 
 pub(crate) fn decisions(case: &Case) -> Result<(), String> {
-    if case.input == "groups file line with a name but no members" {
-        let files = |group| {
-            [
-                ("groups", "empty\nfull cert=x\n".to_owned()),
-                ("svc.policy", format!("policy default deny\nallow\t{group}\t*\t*\t*")),
-            ]
-        };
-        let settings = Settings::default();
-        let held = decided(&files("full"), settings, "cert=x")? == Effect::Allow
-            && decided(&files("empty"), settings, "cert=x")? == Effect::Deny;
-        return same(if held { "the group is ignored" } else { "it is not" }, &case.expected);
-    }
-    let (files, settings) = setting(&case.input);
-    if files.is_empty() && !case.input.starts_with("no policy file") {
+    let setting = setting(&case.input);
+    if setting.files.is_empty() && !case.input.starts_with("no policy file") {
         return Err("the test does not know this case".into());
     }
-    let caller = case.input.rsplit_once("caller ").map_or("cert=x", |(_, caller)| caller);
-    same(decided(&files, settings, caller)?.as_str(), &case.expected)
+    let found = decided(&setting, caller(&case.input))?;
+    if case.expected == "the group is ignored" {
+        let other = decided(&setting, "cert=y")?;
+        return if (found, other) == (Effect::Deny, Effect::Allow) {
+            Ok(())
+        } else {
+            Err("it is not".into())
+        };
+    }
+    same(found.as_str(), &case.expected)
 }
