@@ -13,6 +13,7 @@
 //! | [`control`] | requests and replies of the control channel, and their framing |
 //! | [`config`] | `broker.toml`, `node.toml`, `orch.toml` |
 //! | [`query`], [`nodeset`], [`schema`] | the texts that select nodes and describe agents |
+//! | [`policy`] | policy files and groups, and what they decide |
 
 mod body;
 mod card;
@@ -22,6 +23,7 @@ mod frames;
 mod header;
 mod insider;
 mod nodeset;
+mod policy;
 mod query;
 mod schema;
 
@@ -32,6 +34,7 @@ pub use control::control;
 pub use frames::frames;
 pub use header::header;
 pub use nodeset::nodeset;
+pub use policy::policy;
 pub use query::query;
 pub use schema::schema;
 
@@ -39,7 +42,7 @@ pub use schema::schema;
 pub type Body = fn(&[u8]);
 
 /// Every target: the name of its file, of its folder in `corpus/` and, after `fuzz_`, of its program.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("body", body),
     ("card", card),
     ("config", config),
@@ -47,6 +50,7 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("frames", frames),
     ("header", header),
     ("nodeset", nodeset),
+    ("policy", policy),
     ("query", query),
     ("schema", schema),
 ];
