@@ -68,7 +68,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     samples
 }
 
-const TEXTS: [(&str, &str, &str); 18] = [
+const TEXTS: [(&str, &str, &str); 23] = [
     ("config", "broker", include_str!("seeds/broker.toml")),
     ("config", "node", include_str!("seeds/node.toml")),
     ("config", "operator", include_str!("seeds/operator.toml")),
@@ -88,6 +88,20 @@ const TEXTS: [(&str, &str, &str); 18] = [
     ("nodeset", "lines", "web1 # the first\nweb2\n\n db1.example.com\n"),
     ("nodeset", "results", r#"[{"node":"web1","outcome":"ok"},{"sender":"db1"},{"certname":"x.lan"}]"#),
     ("nodeset", "percent", "25%"),
+    ("policy", "columns", include_str!("seeds/service.policy")),
+    (
+        "policy",
+        "groups",
+        "policy default allow\ndeny\tops /^cert=b/\t*\t*\t*\n\0# who\nops cert=alice /^uid=[0-9]+$/\nempty\n",
+    ),
+    (
+        "policy",
+        "queries",
+        "allow\tuid=500\trestart\t(f('a').x = 1 and environment = production) or not cpus < 4\n\
+         deny\t*\t*\tnot gone().x = 1\n",
+    ),
+    ("policy", "never", "allow\t*\t*\tapache\t*\nallow\tnobody *\tstatus *\tos.family=/deb/i\tcpus=1\n"),
+    ("schema", "published", concat!(include_str!("seeds/published.json"), "\0{\"lamp\":\"a b\",\"by\":1.5}")),
     ("schema", "json", concat!(include_str!("seeds/service.json"), "\0{\"service\":\"sshd\",\"retries\":3}")),
     ("schema", "toml", concat!(include_str!("seeds/service.toml"), "\0{\"service\":\"sshd; reboot\"}")),
     ("schema", "alone", include_str!("seeds/service.json")),

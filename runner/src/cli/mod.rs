@@ -2,6 +2,7 @@
 //! came of it to the report.
 
 mod agents;
+mod agents_check;
 mod ask;
 mod broker;
 mod call;
@@ -19,6 +20,7 @@ mod lab;
 mod matching;
 mod ping;
 mod pki;
+mod policy;
 mod refuse;
 mod root;
 mod script;

@@ -9,7 +9,8 @@ use super::flags::GlobalFlags;
 use super::fleet::Ground;
 use super::interrupts::Interrupts;
 use super::{
-    agents, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki, script,
+    agents, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki, policy,
+    script,
 };
 use crate::config::Environment;
 use crate::exit::Exit;
@@ -51,6 +52,7 @@ enum Command {
     Broker(broker::Broker),
     Lab(lab::LabCommand),
     Pki(pki::Pki),
+    Policy(policy::PolicyCommand),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
 }
@@ -94,6 +96,8 @@ fn log(environment: &Environment) {
 fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<Exit, Failure> {
     match &orch.command {
         Command::Pki(pki) => return pki.run(printer),
+        Command::Policy(policy) => return policy.run(printer),
+        Command::Agents(agents) if let Some(ended) = agents.offline(printer) => return ended,
         Command::Match(matching) => return matching.run(&orch.global, environment, printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
@@ -121,7 +125,9 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 Command::Broker(broker) => broker.run(&ground).await,
                 Command::Lab(lab) => lab.run(&ground).await,
                 Command::Config(config) => config.run(&ground),
-                Command::Pki(_) | Command::Match(_) | Command::Completions(_) => Ok(Exit::Success),
+                Command::Pki(_) | Command::Match(_) | Command::Policy(_) | Command::Completions(_) => {
+                    Ok(Exit::Success)
+                }
             }
         };
         tokio::select! {

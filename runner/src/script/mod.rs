@@ -45,4 +45,5 @@ pub use compile::{Compiled, Param, compile};
 pub use context::{CallRecord, Standing};
 pub use output::{LogLevel, Output, OutputSink};
 pub use params::ParamType;
+pub(crate) use results::OWN_FIELDS;
 pub use run::{Ending, RunOptions, RunReport, run};

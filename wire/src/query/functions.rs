@@ -36,8 +36,7 @@ impl DataFunction {
     /// # Errors
     /// With everything that is missing or wrong, each by the path of its field.
     pub fn from_value(document: &Value) -> Result<Self, Vec<SchemaError>> {
-        let fault =
-            |field: &str, message: &str| vec![SchemaError { field: field.into(), message: message.into() }];
+        let fault = |field: &str, message: &str| vec![SchemaError::new(field, message)];
         let Some(data) = document.get("data").and_then(Value::as_object) else {
             return Err(fault("data", "is missing: an object with `input` and `output`"));
         };
@@ -72,9 +71,7 @@ impl DataFunction {
     /// # Errors
     /// As [`Self::from_value`].
     pub fn from_json(text: &str) -> Result<Self, Vec<SchemaError>> {
-        let document = serde_json::from_str(text).map_err(|error| {
-            vec![SchemaError { field: "the file".into(), message: format!("is not valid JSON: {error}") }]
-        })?;
+        let document = serde_json::from_str(text).map_err(|error| vec![SchemaError::of_json(&error)])?;
         Self::from_value(&document)
     }
 

@@ -33,6 +33,7 @@ pub use eval::{NodeView, Verdict};
 pub use explain::{Explanation, Finding, Shown};
 pub use facts::lookup_fact;
 pub use functions::{DataFunction, DataFunctions};
+pub(crate) use parse::list as parse_list;
 pub use pattern::Pattern;
 pub(crate) use pattern::explain as explain_regex;
 

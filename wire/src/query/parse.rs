@@ -63,6 +63,24 @@ pub(crate) fn class(text: &str) -> Parsed<Term> {
     Ok(Term::Class(name.into()))
 }
 
+/// Where the terms of a list stand that are joined by nothing but blanks, as in a column of a
+/// policy.
+pub(crate) fn list(text: &str) -> Parsed<Vec<Range<usize>>> {
+    let mut parser = Parser::new(text);
+    let mut spans = Vec::new();
+    loop {
+        parser.skip_blanks();
+        if parser.at == text.len() {
+            return Ok(spans);
+        }
+        let start = parser.at;
+        parser.term()?;
+        // What looks for an operator runs over the blanks in front of the next term.
+        let length = text.get(start..parser.at).unwrap_or_default().trim_end_matches(is_blank).len();
+        spans.push(start..start + length);
+    }
+}
+
 /// A flag's value that begins with `/`.
 pub(crate) fn flag_pattern(text: &str) -> Parsed<Pattern> {
     let Some(source) = between_slashes(text) else {

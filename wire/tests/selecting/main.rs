@@ -1,4 +1,4 @@
-//! Selecting nodes and checking arguments, beyond the cases of `tests/cases`: properties
+//! Selecting nodes, beyond the cases of `tests/cases`: properties
 //! over random input, and the rules of the language one by one.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy only knows by their attribute")]
@@ -9,4 +9,3 @@ mod nodeset;
 mod query;
 mod query_properties;
 mod reference;
-mod schema;
