@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use orch_broker::pure::{CardSeen, ConnId, Lane, Roster};
+use orch_broker::pure::{CardSeen, ConnId, Roster};
 use orch_link::entropy;
 use orch_wire::body::{Answer, Call};
 use orch_wire::codec;
