@@ -53,11 +53,64 @@ fn fleet(port: u16) -> tempfile::TempDir {
 const CONFIG: &str = "fleet/operators/alice/orch.toml";
 
 #[test]
+fn a_call_in_batches_goes_no_further_after_one_that_was_not_ok() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = |service: &str, batch: &str| {
+        let service = format!("service={service}");
+        let ended = orch(
+            dir.path(),
+            &[
+                "call",
+                "service.restart",
+                &service,
+                "--yes",
+                "--batch",
+                batch,
+                "--lab",
+                "5",
+                "--format",
+                "json",
+            ],
+        );
+        let call: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        (ended.code, call)
+    };
+    let (code, all) = call("nginx", "40%");
+    assert_eq!((code, &all["counts"]["ok"]), (Some(0), &5.into()), "{all:#}");
+    // Two at a time, in the order of names; each node is told once.
+    let (code, stopped) = call("nosuch", "2");
+    assert_eq!(code, Some(2));
+    let outcomes: Vec<(&str, &str)> = stopped["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| (result["node"].as_str().unwrap(), result["outcome"].as_str().unwrap()))
+        .collect();
+    let expected = ["failed", "failed", "not_started", "not_started", "not_started"];
+    assert_eq!(outcomes.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>(), expected, "{stopped:#}");
+    let mut names: Vec<&str> = outcomes.iter().map(|(node, _)| *node).collect();
+    names.dedup();
+    assert!(names.len() == 5 && names.is_sorted(), "{names:?}");
+}
+
+#[test]
+fn a_set_that_names_no_node_selects_none_whatever_stands_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for more in [[].as_slice(), &["-C", "role::web"], &["-F", "kernel=Linux"]] {
+        let ended = orch(dir.path(), &[&["ping", "--lab", "3", "-I", "web1!web1"], more].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{more:?}: {}", ended.err);
+    }
+}
+
+#[test]
 fn wrong_usage_is_64_and_says_what_would_be_right() {
     let dir = tempfile::tempdir().unwrap();
     for (args, said) in [
         (["bogus"].as_slice(), "unrecognized subcommand"),
         (&["ping", "--format", "xml"], "human, table, json, jsonl"),
+        (&["find", "--nodes"], "'--nodes <FILE>'"),
+        (&["ping", "--batch", "2x"], "`2x` is no batch"),
+        (&["ping", "--pause", "3s"], "--batch"),
         (&["find", "-S", "role::web &&", "--lab", "1"], " --> -S:1:11\n"),
         (&["find", "-F", "a"], "the value of `-F` does not parse"),
         (&["find", "-T", "bad name"], "flag --collective"),

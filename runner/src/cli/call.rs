@@ -17,6 +17,7 @@ Examples:
   orch call node.get_fact fact=os.family
   orch call service.restart service=nginx -C role::web --limit 2
   orch call package.install package=nginx -I 'web[01-20]' --timeout 5m
+  orch call service.restart service=nginx -C role::web --batch 25% --pause 10s
 
 Arguments are converted and checked by the agent's schema before anything is sent. An action that may change something
 asks first when no filter says which nodes; without a terminal it needs --yes.";
@@ -85,12 +86,14 @@ impl Call {
             ask::can_be_confirmed(ground, self.yes, &format!("{agent}.{action}"))?;
         }
         let fleet = ground.open(reach).await?;
-        let resolved = target.resolve(&fleet, write).await?;
+        let batches = self.call.batches();
+        let resolved = target.resolve(&fleet, write || batches.size().is_some()).await?;
         if ask && !self.yes {
             let nodes = count(resolved.known().map_or(0, <[_]>::len), "node");
             ask::confirm(ground, &format!("{agent}.{action} on all {nodes}?")).await?;
         }
-        let call = OneCall { agent, action, args, timeout: self.call.timeout, dry_run: self.dry_run };
+        let call =
+            OneCall { agent, action, args, timeout: self.call.timeout, batches, dry_run: self.dry_run };
         let report = fleet.call_resolved(resolved, call).await?;
         fleet.show(agent, action, &report);
         let exit = ground.exit(&report);

@@ -45,7 +45,12 @@ impl Facts {
         let target = Target::of(&self.filter)?;
         let fleet = ground.connect(&self.fleet, &target).await?;
         let args = fleet.arguments("node", "get_fact", [("fact", self.fact.as_str())])?;
-        let call = OneCall { args, timeout: self.call.timeout, ..OneCall::of("node", "get_fact") };
+        let call = OneCall {
+            args,
+            timeout: self.call.timeout,
+            batches: self.call.batches(),
+            ..OneCall::of("node", "get_fact")
+        };
         let report = fleet.call(&target, call).await?;
         let groups = grouped(&report);
         let printer = ground.printer;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use orch_wire::nodeset::Limit;
+use orch_wire::nodeset::{Batch, Limit};
 use orch_wire::query::filter::Filter;
 
+use super::batches::Batches;
 use crate::config::parse_span;
 use crate::report::Format;
 
@@ -135,4 +136,18 @@ pub(super) struct CallFlags {
     /// Time limit of the action on each node, such as 30s [default: the agent's]
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub(super) timeout: Option<Duration>,
+
+    /// Call so many nodes at a time, or so many percent; no further after a batch in which one is not ok
+    #[arg(long, value_name = "N|N%")]
+    pub(super) batch: Option<Batch>,
+
+    /// Wait so long between batches, such as 10s
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, requires = "batch")]
+    pub(super) pause: Option<Duration>,
+}
+
+impl CallFlags {
+    pub(super) fn batches(&self) -> Batches {
+        Batches { size: self.batch, pause: self.pause }
+    }
 }

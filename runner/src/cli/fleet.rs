@@ -8,6 +8,7 @@ use orch_wire::schema::ActionSchema;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
+use super::batches::Batches;
 use super::failure::Failure;
 use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
@@ -167,12 +168,13 @@ pub(super) struct OneCall<'a> {
     pub(super) action: &'a str,
     pub(super) args: Map<String, Value>,
     pub(super) timeout: Option<Duration>,
+    pub(super) batches: Batches,
     pub(super) dry_run: bool,
 }
 
 impl<'a> OneCall<'a> {
     pub(super) fn of(agent: &'a str, action: &'a str) -> Self {
-        Self { agent, action, args: Map::new(), timeout: None, dry_run: false }
+        Self { agent, action, args: Map::new(), timeout: None, batches: Batches::default(), dry_run: false }
     }
 }
 
@@ -192,7 +194,8 @@ impl Connection {
     /// Calls one action on a target.
     pub(super) async fn call(&self, target: &Target, call: OneCall<'_>) -> Result<CallReport, Failure> {
         let write = self.action(call.agent, call.action).is_none_or(|(schema, _)| schema.is_write());
-        let resolved = target.resolve(self, write && !call.dry_run).await?;
+        let named = (write && !call.dry_run) || call.batches.size().is_some();
+        let resolved = target.resolve(self, named).await?;
         self.call_resolved(resolved, call).await
     }
 
@@ -218,14 +221,26 @@ impl Connection {
             commit: None,
             dry_run: call.dry_run,
         };
-        let mut report = if resolved.known().is_some_and(<[_]>::is_empty) {
-            CallReport::default()
-        } else {
-            let progress = Progress::new(&self.printer, &format!("{}.{}", call.agent, call.action));
-            self.session.call(request, progress.sink(), self.cancel.clone()).await?
+        let mut report = match (resolved.known(), call.batches.size()) {
+            (Some([]), _) => CallReport::default(),
+            (Some(nodes), Some(size)) => {
+                self.call_in_batches(&request, nodes, size, call.batches.pause).await?
+            }
+            _ => self.call_once(request, &format!("{}.{}", call.agent, call.action)).await?,
         };
         resolved.complete(&mut report);
         Ok(report)
+    }
+
+    /// Makes one call, with a bar under this title.
+    pub(super) async fn call_once(&self, request: CallRequest, title: &str) -> Result<CallReport, Failure> {
+        let progress = Progress::new(&self.printer, title);
+        Ok(self.session.call(request, progress.sink(), self.cancel.clone()).await?)
+    }
+
+    /// Cancelled at the first interrupt.
+    pub(super) fn cancel(&self) -> &tokio_util::sync::CancellationToken {
+        &self.cancel
     }
 
     /// Shows a call as its schema wants it shown.

@@ -35,7 +35,11 @@ impl Inventory {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::nodes(vec![self.node.clone()]);
         let fleet = ground.connect(&self.fleet, &target).await?;
-        let call = OneCall { timeout: self.call.timeout, ..OneCall::of("node", "inventory") };
+        let call = OneCall {
+            timeout: self.call.timeout,
+            batches: self.call.batches(),
+            ..OneCall::of("node", "inventory")
+        };
         let report = fleet.call(&target, call).await?;
         if is_json(ground.printer) {
             fleet.show("node", "inventory", &report);

@@ -31,7 +31,11 @@ impl Ping {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
         let fleet = ground.connect(&self.fleet, &target).await?;
-        let call = OneCall { timeout: self.call.timeout, ..OneCall::of("node", "ping") };
+        let call = OneCall {
+            timeout: self.call.timeout,
+            batches: self.call.batches(),
+            ..OneCall::of("node", "ping")
+        };
         let report = fleet.call(&target, call).await?;
         let printer = ground.printer;
         match printer.format() {
