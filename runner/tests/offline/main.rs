@@ -5,10 +5,12 @@
 #[path = "../../../wire/tests/cases/agent.rs"]
 mod agent;
 mod agents;
+mod matching;
 mod policy;
 #[path = "../../../wire/tests/cases/setting.rs"]
 mod setting;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -30,14 +32,24 @@ impl Ended {
 
 /// Runs `orch` in a folder, with an environment of its own.
 fn orch(dir: &Path, args: &[&str]) -> Ended {
-    let output = Command::new(env!("CARGO_BIN_EXE_orch"))
+    orch_fed(dir, "", args)
+}
+
+/// The same with this on its standard input.
+fn orch_fed(dir: &Path, stdin: &str, args: &[&str]) -> Ended {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_orch"))
         .args(args)
         .current_dir(dir)
         .env_clear()
         .env("HOME", dir)
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    // Whoever does not read it has ended already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }

@@ -1,38 +1,10 @@
-//! `orch match` as its user meets it, and the cases of behaviour that a command can answer.
+//! `orch match`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
-
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-/// Runs `orch match` in a folder, with an environment of its own.
-fn orch_match(dir: &Path, stdin: &str, args: &[&str]) -> Ended {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_orch"))
-        .arg("match")
-        .args(args)
-        .current_dir(dir)
-        .env_clear()
-        .env("HOME", dir)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // Whoever does not read it has ended already.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Ended { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-}
+use super::{Case, Ended, cases, folder, orch_fed};
 
 /// The node of the group CT, with what CI and CF have besides.
 fn node() -> Value {
@@ -54,15 +26,18 @@ fn node() -> Value {
 }
 
 /// A folder with this node in `node.json`.
-fn folder(node: &Value) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("node.json"), node.to_string()).unwrap();
-    dir
+fn with_node(node: &Value) -> tempfile::TempDir {
+    folder(&[("node.json", &node.to_string())])
+}
+
+/// Runs `orch match` with this on its standard input.
+fn orch_match(dir: &Path, stdin: &str, args: &[&str]) -> Ended {
+    orch_fed(dir, stdin, &[&["match"], args].concat())
 }
 
 /// Runs `orch match` on a node.
 fn matched(node: &Value, args: &[&str]) -> Ended {
-    let dir = folder(node);
+    let dir = with_node(node);
     orch_match(dir.path(), "", &[&["--node", "node.json"], args].concat())
 }
 
@@ -88,10 +63,10 @@ fn codes(text: &str) -> Vec<i32> {
     }
 }
 
-/// How the command ends for a case, if it is about filters.
-fn answer(case: &Value) -> Option<Ended> {
-    let input = case["input"].as_str().unwrap();
-    Some(match case["group"].as_str().unwrap() {
+/// How the command ends for a case.
+fn answer(case: &Case) -> Ended {
+    let input = case.input.as_str();
+    match case.group.as_str() {
         "FP" => matched(&json!({}), &["-F", input]),
         "FC" => {
             let texts = quoted(input);
@@ -119,31 +94,25 @@ fn answer(case: &Value) -> Option<Ended> {
         }
         "CT" => matched(&node(), &["-S", input]),
         "CP" => matched(&json!({}), &[input]),
-        _ => return None,
-    })
+        group => panic!("{group} is not about filters"),
+    }
 }
 
 #[test]
 fn the_cases_of_behaviour_hold_for_the_command() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/cases.jsonl");
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut held = 0;
-    for line in text.lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
-        if case["run"] != "command" {
-            continue;
-        }
-        let Some(ended) = answer(&case) else { continue };
-        let expected = codes(case["expected"].as_str().unwrap());
+    let groups = ["FP", "FC", "CI", "CF", "CT", "CP"];
+    let cases: Vec<Case> = groups.into_iter().flat_map(cases).collect();
+    for case in &cases {
+        let Case { id, input, expected, .. } = case;
+        let ended = answer(case);
+        let codes = codes(expected);
         assert!(
-            ended.code.is_some_and(|code| expected.contains(&code)),
-            "{case}: {:?} {}",
-            ended.code,
-            ended.err
+            ended.code.is_some_and(|code| codes.contains(&code)),
+            "{id}: {input} -> {expected}: {ended:?}"
         );
-        assert_eq!(ended.code == Some(64), ended.out.is_empty(), "{case}: {}", ended.out);
-        held += 1;
+        assert_eq!(ended.code == Some(64), ended.out.is_empty(), "{id}: {}", ended.out);
     }
+    let held = cases.len();
     assert!(held > 90, "only {held} cases were looked at");
 }
 
@@ -238,7 +207,7 @@ fn an_explanation_shows_each_term_with_what_the_node_has() {
 
 #[test]
 fn all_flags_count_as_in_a_call() {
-    let dir = folder(&node());
+    let dir = with_node(&node());
     std::fs::write(dir.path().join("list"), "db1\nweb1.example.com # here\n").unwrap();
     std::fs::write(dir.path().join("others"), "db1\n").unwrap();
     std::fs::write(dir.path().join("bad"), "db1\n\na b\n").unwrap();
@@ -280,7 +249,7 @@ fn all_flags_count_as_in_a_call() {
 fn schemas_of_the_project_describe_further_data_functions() {
     let mut node = node();
     node["data"]["stock"] = json!({"left": 3});
-    let dir = folder(&node);
+    let dir = with_node(&node);
     std::fs::write(dir.path().join("orch.toml"), "agents = [\"schemas\"]\n").unwrap();
     std::fs::create_dir(dir.path().join("schemas")).unwrap();
     let schema = json!({
