@@ -8,7 +8,7 @@ use orch_wire::outcome::NodeResult;
 
 use super::failure::Failure;
 use super::fleet::Connection;
-use crate::client::{CallReport, CallRequest, Scope};
+use crate::client::{CallError, CallReport, CallRequest, Scope};
 
 /// How many nodes at a time, and how long between.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,6 +49,7 @@ impl Connection {
                 report.interrupted = true;
                 stopped = Some("interrupted before its batch".to_owned());
             }
+            let mut was_sent = false;
             if stopped.is_none() {
                 let title = format!("{}.{}, batch {number} of {count}", request.agent, request.action);
                 let request = CallRequest { scope: Scope::Nodes(batch.to_vec()), ..request.clone() };
@@ -60,15 +61,19 @@ impl Connection {
                         take(&mut report, part);
                         continue;
                     }
+                    Err(error) if number == 1 => return Err(error.into()),
                     // What came in before must not be lost.
-                    Err(failure) if number > 1 => stopped = Some(failure.message),
-                    Err(failure) => return Err(failure),
+                    Err(error) => {
+                        was_sent = matches!(error, CallError::Ended);
+                        stopped = Some(error.to_string());
+                    }
                 }
             }
-            let why = stopped.clone().unwrap_or_default();
-            report
-                .results
-                .extend(batch.iter().map(|node| NodeResult::not_started(node.clone(), why.clone())));
+            let why = stopped.as_deref().unwrap_or_default();
+            report.results.extend(batch.iter().map(|node| match was_sent {
+                true => NodeResult::silent(node.clone(), why, false, Duration::ZERO),
+                false => NodeResult::not_started(node.clone(), why),
+            }));
         }
         report.results.sort_by(|one, other| one.node.cmp(&other.node));
         Ok(report)

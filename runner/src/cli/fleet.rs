@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
 use super::target::Target;
-use crate::client::{CallReport, CallRequest, Discovery, Scope, Session, SessionConfig};
+use crate::client::{CallError, CallReport, CallRequest, Discovery, Scope, Session, SessionConfig};
 use crate::config::{Config, Environment, Overrides};
 use crate::exit::{Exit, Tally};
 use crate::lab::{Lab, LabConfig};
@@ -233,9 +233,9 @@ impl Connection {
     }
 
     /// Makes one call, with a bar under this title.
-    pub(super) async fn call_once(&self, request: CallRequest, title: &str) -> Result<CallReport, Failure> {
+    pub(super) async fn call_once(&self, request: CallRequest, title: &str) -> Result<CallReport, CallError> {
         let progress = Progress::new(&self.printer, title);
-        Ok(self.session.call(request, progress.sink(), self.cancel.clone()).await?)
+        self.session.call(request, progress.sink(), self.cancel.clone()).await
     }
 
     /// Cancelled at the first interrupt.
