@@ -181,7 +181,7 @@ fn from_yaml(text: &str) -> Parsed {
 }
 
 /// What a parser says, without the line and column that the excerpt shows.
-fn without_place(said: &str) -> String {
+pub(crate) fn without_place(said: &str) -> String {
     said.rsplit_once(" at line ").map_or(said, |(message, _)| message).to_owned()
 }
 

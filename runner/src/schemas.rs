@@ -146,9 +146,27 @@ impl Schemas {
 }
 
 /// What a schema file describes.
-enum Described {
+pub(crate) enum Described {
     Agent(Box<AgentSchema>),
     Function(DataFunction),
+}
+
+impl Described {
+    /// Reads the text of a file; its name says whether it is TOML.
+    ///
+    /// # Errors
+    /// With everything that is missing or wrong.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Vec<SchemaError>> {
+        let toml = path.extension().is_some_and(|extension| extension == "toml");
+        let document: Option<Value> =
+            if toml { toml::from_str(text).ok() } else { serde_json::from_str(text).ok() };
+        if let Some(document) = document.filter(DataFunction::is_described_by) {
+            return DataFunction::from_value(&document).map(Described::Function);
+        }
+        // It parses anew, and so tells the place where it cannot.
+        let schema = if toml { AgentSchema::from_toml(text) } else { AgentSchema::from_json(text) };
+        schema.map(|schema| Described::Agent(Box::new(schema)))
+    }
 }
 
 fn read(path: &Path) -> Result<Described, SchemasError> {
@@ -160,15 +178,8 @@ fn read(path: &Path) -> Result<Described, SchemasError> {
     let most = u64::try_from(MAX_SCHEMA).unwrap_or(u64::MAX).saturating_add(1);
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(most).read_to_string(&mut text).map_err(unreadable)?;
-    let toml = path.extension().is_some_and(|extension| extension == "toml");
-    let malformed = |faults| SchemasError::Malformed { file: path.display().to_string(), faults };
-    let document: Option<Value> =
-        if toml { toml::from_str(&text).ok() } else { serde_json::from_str(&text).ok() };
-    if let Some(document) = document.filter(DataFunction::is_described_by) {
-        return DataFunction::from_value(&document).map(Described::Function).map_err(malformed);
-    }
-    let schema = if toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
-    schema.map(|schema| Described::Agent(Box::new(schema))).map_err(malformed)
+    Described::parse(path, &text)
+        .map_err(|faults| SchemasError::Malformed { file: path.display().to_string(), faults })
 }
 
 #[cfg(test)]

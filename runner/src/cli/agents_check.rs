@@ -14,7 +14,9 @@ use super::root::is_json;
 use super::script::tell;
 use crate::diagnostic::{Code, Diagnostic, Severity, SourceText, Span};
 use crate::exit::Exit;
+use crate::node_file::without_place;
 use crate::report::{Printer, clean, count};
+use crate::schemas::Described;
 use crate::script::OWN_FIELDS;
 
 const EXAMPLES: &str = "\
@@ -114,21 +116,9 @@ impl Check {
     }
 
     fn check(&self, source: &SourceText, found: &mut Findings) {
-        if let Some(function) = self.data_function(source) {
-            return match function {
-                Err(errors) => found.faults.extend(errors.iter().map(|error| schema_fault(source, error))),
-                Ok(function) if self.action.is_some() => {
-                    let fault =
-                        format!("{}: `{}` is a data function and has no actions", source.name, function.name);
-                    found.faults.push(Finding::of(Diagnostic::error(Code::Arguments, fault)));
-                }
-                Ok(function) => {
-                    found.agent = Some(json!({"name": function.name, "aliases": function.aliases}))
-                }
-            };
-        }
-        let schema = match load(&self.file, &source.text) {
-            Ok(schema) => schema,
+        let schema = match Described::parse(&self.file, &source.text) {
+            Ok(Described::Agent(schema)) => schema,
+            Ok(Described::Function(function)) => return self.function(source, &function, found),
             Err(errors) => {
                 return found.faults.extend(errors.iter().map(|error| schema_fault(source, error)));
             }
@@ -156,13 +146,14 @@ impl Check {
         }
     }
 
-    /// The function that the file describes, if it is about one.
-    fn data_function(&self, source: &SourceText) -> Option<Result<DataFunction, Vec<SchemaError>>> {
-        let document: Value = match is_toml(&self.file) {
-            true => toml::from_str(&source.text).ok()?,
-            false => serde_json::from_str(&source.text).ok()?,
-        };
-        DataFunction::is_described_by(&document).then(|| DataFunction::from_value(&document))
+    /// The file is about a data function, which has no actions.
+    fn function(&self, source: &SourceText, function: &DataFunction, found: &mut Findings) {
+        if self.action.is_some() {
+            let fault = format!("{}: `{}` is a data function and has no actions", source.name, function.name);
+            found.faults.push(Finding::of(Diagnostic::error(Code::Arguments, fault)));
+        } else {
+            found.agent = Some(json!({"name": function.name, "aliases": function.aliases}));
+        }
     }
 
     /// The arguments as an agent would get them.
@@ -235,14 +226,6 @@ impl Check {
     }
 }
 
-fn is_toml(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == "toml")
-}
-
-fn load(file: &Path, text: &str) -> Result<AgentSchema, Vec<SchemaError>> {
-    if is_toml(file) { AgentSchema::from_toml(text) } else { AgentSchema::from_json(text) }
-}
-
 /// The file's text; one that is not there was misspelt, and so a wrong usage.
 fn read(file: &Path) -> Result<SourceText, Failure> {
     let mut bytes = Vec::new();
@@ -287,8 +270,7 @@ fn argument_fault(action: &ActionSchema, fault: &ArgumentFault) -> Finding {
 
 fn no_object(json: &str, error: &serde_json::Error) -> Finding {
     let place = Span { line: error.line(), column: error.column().max(1), length: 1 };
-    let said = error.to_string();
-    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
+    let said = without_place(&error.to_string());
     let fault = Diagnostic::error(Code::Arguments, format!("the arguments are no JSON object: {said}"));
     let fault = fault.at(&SourceText::new("--json", json), place);
     Finding::of(fault.help("write an object, such as `{\"service\": \"nginx\"}`"))
