@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Descriptors that a connection takes: its TCP socket and both ends of a Unix socket.
-const DESCRIPTORS: usize = 3;
+/// Descriptors that a connection takes: its TCP socket, and both ends of a Unix socket for each lane.
+const DESCRIPTORS: usize = 5;
 /// Descriptors that the broker itself takes, with room to spare.
 const OWN_DESCRIPTORS: usize = 64;
 

@@ -4,11 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use orch_link::Dialer;
+use orch_link::socket_dir::SocketDir;
+use orch_link::tls::{Channel, Credentials};
+use tokio::io::AsyncReadExt;
 
 use crate::kit::{Authority, PATIENCE};
 
-fn write_configuration(folder: &Path, listen: &str) {
+fn write_configuration(folder: &Path, listen: &str) -> Authority {
     let authority = Authority::new();
     let (cert, key) = authority.issue("orch://broker/b1");
     fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
@@ -20,6 +26,7 @@ fn write_configuration(folder: &Path, listen: &str) {
          [tls]\nca = 'ca.pem'\ncert = 'broker.pem'\nkey = 'broker.key'\n"
     );
     fs::write(folder.join("broker.toml"), text).unwrap();
+    authority
 }
 
 fn command(folder: &Path) -> Command {
@@ -76,6 +83,46 @@ fn it_listens_and_stops_in_order() {
     assert!(status.success(), "{status}");
     assert!(folder.path().join("state/roster").exists());
     assert_eq!(fs::read_dir(folder.path().join("run")).unwrap().count(), 0, "sockets are left behind");
+}
+
+/// Who would not fit under the limit on open files is refused, and costs those that are there nothing.
+#[tokio::test]
+async fn no_more_connections_than_descriptors() {
+    const FILES: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = write_configuration(folder.path(), "127.0.0.1:0");
+    let config = folder.path().join("broker.toml");
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "[limits]\nhandshakes = 20\n").unwrap();
+    let (port_file, log) = (folder.path().join("port"), folder.path().join("log"));
+    let limited = format!("ulimit -n {FILES}; exec \"$0\" \"$@\"");
+    let child = Command::new("/bin/sh")
+        .args(["-c", &limited, env!("CARGO_BIN_EXE_orch-broker"), "--config"])
+        .arg(&config)
+        .arg("--port-file")
+        .arg(&port_file)
+        .env_clear()
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn();
+    let _child = Killed(child.unwrap());
+    let address = wait_for("the port file", || fs::read_to_string(&port_file).ok());
+
+    let sockets = Arc::new(SocketDir::create(&folder.path().join("peers")).unwrap());
+    let (cert, key) = authority.issue("orch://operator/alice");
+    let credentials = Credentials::from_pem(&authority.pem, &cert, &key).unwrap();
+    let dialer = Dialer::new(address.trim(), "127.0.0.1", credentials, sockets, PATIENCE).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..FILES / 4 {
+        let mut stream = dialer.dial(Channel::Lanes).await.unwrap();
+        // Who is in is greeted by the lanes.
+        let mut bytes = [0; 64];
+        if stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {
+            held.push(stream);
+        }
+    }
+    assert!(held.len() > FILES / 10 && held.len() < FILES / 5, "{} are in", held.len());
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("too_many_connections"), "{said}");
+    assert!(!said.contains("open files (os error"), "{said}");
 }
 
 #[test]
