@@ -1,4 +1,4 @@
-//! Who may publish and subscribe what: the gate's rules for one connection (`design.md` section 3).
+//! Who may publish and subscribe what: the gate's rules for one lane of a connection (`design.md` section 3).
 //!
 //! The rules hold no key. They see that a party speaks in its own name, to where it may speak, in the kinds it may
 //! use, and listens only where it may listen; what is said is for the receiver to verify.
@@ -23,7 +23,7 @@ use crate::roster::CardSeen;
 /// Longest card, all frames together: the roster keeps one a node. A real one has well under a kilobyte.
 const CARD_BYTES: usize = 16 * 1024;
 
-/// What one connection may do.
+/// What a party may do on one lane of its connection.
 #[derive(Debug)]
 pub struct Rules(Of);
 
@@ -40,7 +40,7 @@ enum Of {
     NodeReply { own: NodeName },
 }
 
-/// The subscriptions of a connection, as its socket of the lane has them.
+/// The subscriptions of a party, as its socket of the lane has them.
 #[derive(Debug, Default)]
 struct Subscribed(Vec<Topic>);
 
@@ -77,23 +77,23 @@ pub enum Noted {
 type Judged = Result<Noted, &'static str>;
 
 impl Rules {
-    /// Of an operator's connection for calls.
+    /// Of an operator's call lane.
     pub fn operator_call(own: OperatorName, certificate: &[u8]) -> Self {
         Self(Of::OperatorCall { own, prefix: ReplyTopic::prefix(certificate) })
     }
 
-    /// Of an operator's connection for replies.
+    /// Of an operator's reply lane.
     pub fn operator_reply(certificate: &[u8]) -> Self {
         Self(Of::OperatorReply { prefix: ReplyTopic::prefix(certificate), subscribed: Subscribed::default() })
     }
 
-    /// Of a node's connection for calls.
+    /// Of a node's call lane.
     pub fn node_call(own: NodeName, collectives: Arc<Collectives>) -> Self {
         let own_topic = Topic::Node(own.clone()).to_string();
         Self(Of::NodeCall { own, own_topic, collectives, subscribed: Subscribed::default() })
     }
 
-    /// Of a node's connection for replies.
+    /// Of a node's reply lane.
     pub fn node_reply(own: NodeName) -> Self {
         Self(Of::NodeReply { own })
     }
