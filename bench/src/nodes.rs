@@ -111,7 +111,7 @@ fn configurations(arguments: &Arguments) -> Result<Vec<NodeConfig>> {
     let keys = Keys::derive(&Psk::parse(&read("psk")?)?);
     let ca = read("ca.pem")?;
     let sockets = Arc::new(SocketDir::create(&folder.join("run"))?);
-    let mut registry = Registry::load(&[]);
+    let mut registry = Registry::load(&[], &[]);
     registry.add_in_process(SCHEMA, count).map_err(anyhow::Error::msg)?;
     let registry = Arc::new(registry);
     let count: usize = read("count")?.trim().parse()?;

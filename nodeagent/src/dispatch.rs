@@ -234,7 +234,9 @@ impl Dispatcher {
         let record = self.record.clone();
         let task = match job.work.agent.kind {
             Kind::Here(here) => self.actions.spawn_blocking(move || act_on_this_thread(here, &job, &record)),
-            Kind::External { .. } => self.actions.spawn(act(job, record, self.stop.clone())),
+            Kind::Builtin(_) | Kind::External { .. } => {
+                self.actions.spawn(act(job, record, self.stop.clone()))
+            }
         };
         self.calls.insert(task.id(), call);
     }

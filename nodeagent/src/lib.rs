@@ -42,7 +42,7 @@ pub mod pure {
     pub use crate::work::{Reply, Work};
 }
 
-pub use agents::{InProcess, Registry};
+pub use agents::{Builtin, InProcess, NoBuiltin, Registry};
 pub use facts::{FactSet, FactSource};
 pub use files::FileError;
 pub use problem::Problem;

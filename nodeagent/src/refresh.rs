@@ -53,7 +53,9 @@ impl Sources {
         let set = self.facts.read();
         let (classes, more) = classes::read(&self.classes, self.classes_file.as_deref());
         let registry = match &self.agents {
-            AgentSource::Folders(folders) => Arc::new(Registry::load_again(folders, earlier)),
+            AgentSource::Own { builtin, folders } => {
+                Arc::new(Registry::load_again(builtin, folders, earlier))
+            }
             AgentSource::Given(registry) => Arc::clone(registry),
         };
         let digest = set.digest();

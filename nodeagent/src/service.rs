@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{NodeInfo, Registry, remove_stale};
+use crate::agents::{Builtin, NodeInfo, Registry, remove_stale};
 use crate::card::{self, CardBoard};
 use crate::dispatch::{Command, Dispatcher, Parts};
 use crate::facts::FactSource;
@@ -59,8 +59,13 @@ pub struct NodeConfig {
 /// Where agents come from.
 #[derive(Debug, Clone)]
 pub enum AgentSource {
-    /// These folders, read at start and on refresh.
-    Folders(Vec<PathBuf>),
+    /// These built-in agents, and these folders, read at start and on refresh.
+    Own {
+        /// Built-in agents beside `node`.
+        builtin: Vec<Builtin>,
+        /// Folders of external agents.
+        folders: Vec<PathBuf>,
+    },
     /// These, shared by the nodes of a process.
     Given(Arc<Registry>),
 }

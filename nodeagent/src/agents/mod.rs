@@ -1,5 +1,6 @@
 //! The agents of the node: the built-in ones, external ones, and the registry of both.
 
+mod builtin;
 mod external;
 mod load;
 mod node;
@@ -7,6 +8,7 @@ mod process;
 mod registry;
 mod reply;
 
+pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
 pub(crate) use registry::{Agent, Here, Job, Kind};

@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::layer::{ConfigError, Layer, Setting, pick};
 use super::span;
+use crate::agents::{Builtin, NoBuiltin};
 use crate::files;
 use crate::service::Limits;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub classes: Vec<String>,
     /// File of classes.
     pub classes_file: Option<PathBuf>,
+    /// Built-in agents beside `node`.
+    pub agents_builtin: Vec<Builtin>,
     /// Folders of external agents.
     pub agents_dirs: Vec<PathBuf>,
     /// Folder of their configuration.
@@ -106,6 +109,7 @@ struct RawClasses {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawAgents {
+    builtin: Option<Spanned<Vec<String>>>,
     dirs: Option<Spanned<Vec<String>>>,
     config: Option<Spanned<String>>,
 }
@@ -172,6 +176,11 @@ impl Config {
                 .map(|file| file.path())
                 .transpose()?
                 .map(|f| f.value),
+            agents_builtin: list(|raw| &raw.agents.builtin)?
+                .try_map(|names| {
+                    names.iter().map(|name| name.parse().map_err(|e: NoBuiltin| e.to_string())).collect()
+                })?
+                .value,
             agents_dirs: paths(&list(|raw| &raw.agents.dirs)?)?,
             agents_config: path(|raw| &raw.agents.config)?.value,
             limits: Limits {
@@ -286,6 +295,7 @@ mod tests {
             ("[facts]\nrefresh = '5'", "/etc/x/node.toml:2:11: `5` is not a span"),
             ("[limits]\nconcurrent = 0", "/etc/x/node.toml:2:14: must be at least 1"),
             ("[limits]\nqueued = -1", "/etc/x/node.toml:2:10: "),
+            ("[agents]\nbuiltin = ['servce']", "/etc/x/node.toml:2:11: there is no built-in agent `servce`"),
             ("[agents]\ndirs = ['']", "/etc/x/node.toml:2:8: a path is needed here"),
             ("state = ", "/etc/x/node.toml:1:9: "),
         ] {

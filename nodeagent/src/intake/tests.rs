@@ -30,7 +30,7 @@ fn registry() -> Registry {
     let program = folder.path().join("shop");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let registry = Registry::load(&[folder.path().to_owned()]);
+    let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry
 }

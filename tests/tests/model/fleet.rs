@@ -32,7 +32,7 @@ pub(crate) static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let program = folder.path().join("shop");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let registry = Registry::load(&[folder.path().to_owned()]);
+    let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry
 });

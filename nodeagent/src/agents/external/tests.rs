@@ -44,7 +44,7 @@ impl Kit {
         let agents = folder.path().join("agents");
         fs::create_dir(&agents).unwrap();
         install(&agents);
-        let registry = Registry::load(&[agents]);
+        let registry = Registry::load(&[], &[agents]);
         assert_eq!(registry.problems(), []);
         Self {
             folder,

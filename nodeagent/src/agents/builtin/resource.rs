@@ -1,0 +1,10 @@
+//! The agent `resource`.
+
+use orch_wire::body::{Answer, code};
+
+use crate::agents::Job;
+
+/// Runs one action.
+pub(super) async fn run(job: &Job) -> Answer {
+    Answer::rejected(code::UNKNOWN_ACTION, format!("`resource` has no action `{}`", job.work.action))
+}
