@@ -6,6 +6,7 @@
 //!
 //! | function | the decoders behind it |
 //! | --- | --- |
+//! | [`chunks`] | the lanes that share a connection |
 //! | [`frames`] | the relay's checks of ZMTP, in both directions |
 //! | [`header`] | topic and header of a message, as broker, node and runner read them |
 //! | [`body`] | bodies of calls and answers, past seal and encryption |
@@ -16,6 +17,7 @@
 
 mod body;
 mod card;
+mod chunks;
 mod config;
 mod control;
 mod frames;
@@ -27,6 +29,7 @@ mod schema;
 
 pub use body::body;
 pub use card::card;
+pub use chunks::chunks;
 pub use config::config;
 pub use control::control;
 pub use frames::frames;
@@ -39,9 +42,10 @@ pub use schema::schema;
 pub type Body = fn(&[u8]);
 
 /// Every target: the name of its file, of its folder in `corpus/` and, after `fuzz_`, of its program.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("body", body),
     ("card", card),
+    ("chunks", chunks),
     ("config", config),
     ("control", control),
     ("frames", frames),

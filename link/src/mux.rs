@@ -362,12 +362,14 @@ impl<S> Drop for LaneStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Trunk<S> {
+impl<S> Trunk<S> {
     /// Whether the peer has ended the connection.
     pub fn ended(&self) -> bool {
         lock(&self.0).ended
     }
+}
 
+impl<S: AsyncWrite + Unpin> Trunk<S> {
     /// Tells the peer that this is an end and no cut.
     pub async fn shutdown(&self) -> io::Result<()> {
         std::future::poll_fn(|cx| Pin::new(&mut lock(&self.0).stream).poll_shutdown(cx)).await

@@ -33,7 +33,8 @@ impl Outbox {
         if bytes < BODY_BYTES / 2 || self.seal(&Topic::Probe, header, &answer).is_ok() {
             return answer;
         }
-        let message = format!("the answer of {bytes} bytes is larger than a message can be");
+        let message =
+            format!("the answer of {bytes} bytes is larger than a message can be, or has too many values");
         Answer { elapsed: answer.elapsed, ..Answer::failed(code::REPLY, message) }
     }
 
@@ -99,7 +100,8 @@ mod tests {
                 char::from_u32(33 + u32::try_from(*state >> 58).unwrap())
             })
             .collect();
-        for large in [with(noise), with("x".repeat(5_000_000))] {
+        let many: Map<String, Value> = [("list".to_owned(), json!(vec![0; 600_000]))].into_iter().collect();
+        for large in [with(noise), with("x".repeat(5_000_000)), Answer::ok(many)] {
             let answer = outbox.fit(large);
             assert_eq!((answer.ending, answer.code.as_deref()), (Some(Ending::Failed), Some(code::REPLY)));
         }

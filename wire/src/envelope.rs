@@ -143,6 +143,7 @@ pub fn seal<T: Serialize>(
     if plain.len() > PLAIN_BODY_BYTES {
         return Err(EnvelopeError::TooLarge(plain.len()));
     }
+    codec::check_values(&plain, PLAIN_BODY_BYTES).map_err(EnvelopeError::Content)?;
     header.lz4 = false;
     if plain.len() > COMPRESS_ABOVE {
         let packed = lz4_flex::block::compress_prepend_size(&plain);
@@ -311,14 +312,17 @@ mod tests {
     fn too_large_a_body_is_an_error_to_its_sender() {
         // Random-looking text does not compress below the frame's limit.
         let mut state = 1u64;
-        let noise: Vec<u8> = (0..2 * BODY_BYTES)
+        let noise: String = (0..2 * BODY_BYTES)
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 56) as u8
+                char::from(33 + (state >> 58) as u8)
             })
             .collect();
         let result = seal(&keys(1), &topic(), header(), &noise, &[0; NONCE_BYTES]);
         assert!(matches!(result, Err(EnvelopeError::TooLarge(_))));
+        // These would fit, and not be read.
+        let result = seal(&keys(1), &topic(), header(), &vec![0_u8; BODY_BYTES], &[0; NONCE_BYTES]);
+        assert!(matches!(result, Err(EnvelopeError::Content(CodecError::TooMany { .. }))));
     }
 
     proptest! {

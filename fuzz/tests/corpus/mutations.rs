@@ -20,6 +20,11 @@ fn card() {
 }
 
 #[test]
+fn chunks() {
+    run("chunks");
+}
+
+#[test]
 fn config() {
     run("config");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use orch_link::control::ControlStream;
+use orch_link::mux;
 use orch_wire::body::{Answer, Call, code};
 use orch_wire::card::Card;
 use orch_wire::codec;
@@ -21,7 +22,7 @@ use orch_wire::nodeset;
 use orch_wire::time::Timestamp;
 use orch_wire::topic::{ReplyTopic, Topic};
 use serde_json::{Map, Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// One seed.
 pub(crate) struct Sample {
@@ -55,6 +56,9 @@ pub(crate) fn samples() -> Vec<Sample> {
     }
     for (name, kind, stream) in streams() {
         add("frames", name, [&[kind, 5], stream.as_slice()].concat());
+    }
+    for (name, lanes) in [("calls", &[0, 0, 0][..]), ("both", &[0, 1, 1, 0]), ("replies", &[1; 5])] {
+        add("chunks", name, [&[7, 0b0110_1001], shared(lanes).as_slice()].concat());
     }
     for (target, name, text) in TEXTS {
         add(target, name, text.as_bytes().to_vec());
@@ -297,6 +301,20 @@ fn start(socket_type: &str) -> Vec<u8> {
     body.extend_from_slice(socket_type.as_bytes());
     bytes.extend_from_slice(&[4, u8::try_from(body.len()).unwrap()]);
     bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// What a sender makes of messages on these lanes, the later ones longer.
+fn shared(lanes: &[u8]) -> Vec<u8> {
+    let (near, mut far) = tokio::io::duplex(1 << 16);
+    let (mut call, mut reply, trunk) = mux::split(near);
+    for (at, lane) in lanes.iter().enumerate() {
+        let lane = if *lane == 0 { &mut call } else { &mut reply };
+        lane.write_all(&message(self::frames(40 * at))).now_or_never().unwrap().unwrap();
+    }
+    drop((call, reply, trunk));
+    let mut bytes = Vec::new();
+    far.read_to_end(&mut bytes).now_or_never().unwrap().unwrap();
     bytes
 }
 

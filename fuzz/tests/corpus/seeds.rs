@@ -46,6 +46,13 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
         "body" if bytes[0] == 0 => codec::decode::<Call>(&bytes[1..], bytes.len()).is_ok(),
         "body" => codec::decode::<Answer>(&bytes[1..], bytes.len()).is_ok(),
         "card" => codec::decode::<Card>(bytes, bytes.len()).is_ok(),
+        "chunks" => {
+            let mut rest = &bytes[2..];
+            while let [_, high, low, after @ ..] = rest {
+                rest = &after[usize::from(u16::from_be_bytes([*high, *low]))..];
+            }
+            rest.is_empty()
+        }
         "config" => {
             let file = std::path::Path::new("it.toml");
             orch_broker::config::Config::parse(file, text).is_ok()
