@@ -14,6 +14,7 @@
 //! | [`control`] | requests and replies of the control channel, and their framing |
 //! | [`config`] | `broker.toml`, `node.toml`, `orch.toml` |
 //! | [`query`], [`nodeset`], [`schema`] | the texts that select nodes and describe agents |
+//! | [`policy`] | policy files and groups, and what they decide |
 
 mod body;
 mod card;
@@ -24,6 +25,7 @@ mod frames;
 mod header;
 mod insider;
 mod nodeset;
+mod policy;
 mod query;
 mod schema;
 
@@ -35,6 +37,7 @@ pub use control::control;
 pub use frames::frames;
 pub use header::header;
 pub use nodeset::nodeset;
+pub use policy::policy;
 pub use query::query;
 pub use schema::schema;
 
@@ -51,6 +54,7 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("frames", frames),
     ("header", header),
     ("nodeset", nodeset),
+    ("policy", policy),
     ("query", query),
     ("schema", schema),
 ];

@@ -1,5 +1,7 @@
 //! Node sets, and lists of names.
 
+use std::collections::BTreeSet;
+
 use orch_wire::nodeset::{
     Batch, Limit, MAX_NAMES, MAX_TEXT, contains, fold, is_name, names_from_lines, names_from_results,
     natural_order, unfold,
@@ -11,13 +13,14 @@ const FOLDED: usize = 500;
 /// The bytes are the text of a node set, and of a list.
 ///
 /// What unfolds are names, each once and in order, within the limits; they fold to a text that unfolds to them; whether
-/// a name is in the set does not depend on who asks. An error has a place in the text.
+/// a name is in the set does not depend on who asks; operators are those of sets. An error has a place in the text.
 pub fn nodeset(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match unfold(text) {
         Ok(names) => {
             assert!(text.len() <= MAX_TEXT && names.len() <= MAX_NAMES);
             look_at(&names);
+            combine(text, &names);
             for name in names.iter().take(FOLDED) {
                 assert_eq!(contains(text, name), Ok(true), "{name}");
             }
@@ -38,6 +41,24 @@ pub fn nodeset(data: &[u8]) {
         }
         if let Ok(batch) = text.parse::<Batch>() {
             assert!(batch.of(total) > 0);
+        }
+    }
+}
+
+/// A further operator does what it does to sets.
+fn combine(text: &str, names: &[String]) {
+    const OTHER: &str = "web[1-9]";
+    let Ok(other) = unfold(OTHER) else { return };
+    if text.trim().is_empty() || names.len() > FOLDED {
+        return;
+    }
+    let (left, right): (BTreeSet<_>, BTreeSet<_>) = (names.iter().collect(), other.iter().collect());
+    let expected =
+        [(',', &left | &right), ('!', &left - &right), ('&', &left & &right), ('^', &left ^ &right)];
+    for (operator, expected) in expected {
+        // It may be too long now, or too much work.
+        if let Ok(found) = unfold(&format!("{text}{operator}{OTHER}")) {
+            assert_eq!(found.iter().collect::<BTreeSet<_>>(), expected, "{text:?} {operator}");
         }
     }
 }

@@ -20,14 +20,18 @@ pub fn schema(data: &[u8]) {
                 look_at(&agent);
                 agent.actions.values().for_each(|action| ask(action, &arguments));
             }
-            Err(errors) => assert_named(&errors),
+            Err(errors) => assert_named(&errors, schema),
         }
     }
 }
 
-fn assert_named(errors: &[SchemaError]) {
+fn assert_named(errors: &[SchemaError], text: &str) {
     assert!(!errors.is_empty());
     assert!(errors.iter().all(|error| !error.field.is_empty() && !error.message.is_empty()));
+    for (line, column) in errors.iter().filter_map(|error| error.place) {
+        let lines = text.split('\n').count();
+        assert!((1..=lines + 1).contains(&line) && column > 0, "{line}:{column} of {lines} lines");
+    }
 }
 
 fn look_at(agent: &AgentSchema) {
@@ -36,6 +40,9 @@ fn look_at(agent: &AgentSchema) {
     for (name, action) in &agent.actions {
         assert_eq!(*name, action.name);
         assert!(action.inputs.len() <= MAX_FIELDS && action.outputs.len() <= MAX_FIELDS);
+    }
+    for warning in agent.warnings() {
+        assert!(!warning.field.is_empty() && !warning.message.is_empty());
     }
     match serde_json::to_value(agent).map(AgentSchema::from_value) {
         Ok(Ok(again)) => assert_eq!(format!("{again:?}"), format!("{agent:?}")),
@@ -63,6 +70,16 @@ fn ask(action: &ActionSchema, arguments: &Map<String, Value>) {
     for input in action.inputs.iter().filter(|input| input.secret) {
         assert!(masked.get(&input.name).is_none_or(|shown| shown == "***"));
     }
+    let texts = arguments.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    let texts: Vec<(&str, &str)> = texts.collect();
+    let (converted, faults) = action.coerce_each(texts.iter().copied());
+    assert_eq!(converted.len() + faults.len(), texts.len(), "each text is converted or refused");
+    match action.coerce_texts(texts.iter().copied()) {
+        Ok(all) => assert!(faults.is_empty() && all == converted),
+        Err(refused) => assert_eq!(refused, faults),
+    }
+    let twice = action.coerce_each(texts.iter().chain(&texts).copied());
+    assert!(twice.0 == converted && twice.1.len() == faults.len() * 2 + converted.len());
     for (name, value) in arguments {
         if let (Some(text), Some(input)) = (value.as_str(), action.input(name))
             && let Ok(coerced) = input.coerce_text(text)

@@ -45,6 +45,10 @@ codes! {
     Arguments = "E0204", "The arguments of a call are not what the action's schema asks for.";
     Query = "E0205", "A query does not parse.";
     Usage = "E0206", "A function was called in a way that it cannot work.";
+    DataFunction = "E0207", "A query asks a data function for what it does not have, or does not know.";
+    DataFile = "E0208", "A file with data is malformed.";
+    Policy = "E0209", "A policy file has a line that does not parse, or that can hardly be meant.";
+    Schema = "E0210", "A schema of an agent is malformed, or can hardly be meant.";
     Call = "E0301", "More nodes than tolerated did not end `ok`.";
     Fail = "E0302", "The script ended itself by `fail`.";
     Expectation = "E0303", "A selection was not what the script expects.";
@@ -189,6 +193,13 @@ impl Diagnostic {
             help: Vec::new(),
             causes: Vec::new(),
         }
+    }
+
+    /// The same, as a warning.
+    #[must_use]
+    pub fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     /// The same, at a place of a text.

@@ -11,6 +11,8 @@
 //! | [`script`] | the language of `.orch` files | sockets, terminals |
 //! | [`diagnostic`] | what is wrong, where, and what to do | who reports it |
 //! | [`exit`] | what the exit codes mean, and which a run ends with | scripts |
+//! | [`node_file`] | a node written down in a file | filters, policies |
+//! | [`policies`] | a folder of policy files | nodes |
 //! | [`schemas`] | the agent schemas that a script is checked against | the fleet |
 
 pub mod cli;
@@ -19,7 +21,9 @@ pub mod config;
 pub mod diagnostic;
 pub mod exit;
 pub mod lab;
+pub mod node_file;
 pub mod pki;
+pub mod policies;
 pub mod report;
 pub mod schemas;
 pub mod script;

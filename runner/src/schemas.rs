@@ -1,10 +1,12 @@
-//! The agent schemas that a script is compiled against, by name.
+//! The schemas of agents and data functions that scripts and queries are checked against, by name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use orch_wire::query::{DataFunction, DataFunctions};
 use orch_wire::schema::{AgentSchema, MAX_SCHEMA, Provider, SchemaError};
+use serde_json::Value;
 
 /// Schemas that ship with the program: those of the agents that every node has.
 const BUILTIN: [(&str, &str); 8] = [
@@ -16,6 +18,18 @@ const BUILTIN: [(&str, &str); 8] = [
     ("resource", include_str!("../../stdlib/agents/resource.json")),
     ("service", include_str!("../../stdlib/agents/service.json")),
     ("shell", include_str!("../../stdlib/agents/shell.json")),
+];
+
+/// Schemas of the data functions that every node has.
+const BUILTIN_FUNCTIONS: [(&str, &str); 8] = [
+    ("agent", include_str!("../../stdlib/data/agent.json")),
+    ("collective", include_str!("../../stdlib/data/collective.json")),
+    ("fact", include_str!("../../stdlib/data/fact.json")),
+    ("file", include_str!("../../stdlib/data/file.json")),
+    ("package", include_str!("../../stdlib/data/package.json")),
+    ("process", include_str!("../../stdlib/data/process.json")),
+    ("puppet", include_str!("../../stdlib/data/puppet.json")),
+    ("service", include_str!("../../stdlib/data/service.json")),
 ];
 
 /// A schema that cannot be used, with the file it stands in.
@@ -52,14 +66,15 @@ fn listed(faults: &[SchemaError]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Known agents.
+/// Known agents and data functions.
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
     agents: BTreeMap<String, Arc<AgentSchema>>,
+    functions: DataFunctions,
 }
 
 impl Schemas {
-    /// The agents that every node has.
+    /// The agents and data functions that every node has.
     ///
     /// # Errors
     /// Never, as long as the files of the program are schemas, which a test holds.
@@ -72,11 +87,18 @@ impl Schemas {
             })?;
             schemas.add(schema);
         }
+        for (name, text) in BUILTIN_FUNCTIONS {
+            let function = DataFunction::from_json(text).map_err(|faults| SchemasError::Malformed {
+                file: format!("built-in data/{name}.json"),
+                faults,
+            })?;
+            schemas.functions.add(function);
+        }
         Ok(schemas)
     }
 
-    /// Adds the schemas of a folder: all its files `*.json` and `*.toml`. A file that says the
-    /// same as one before is no fault: folders overlap.
+    /// Adds the schemas of a folder, of agents and of data functions: all its files `*.json` and `*.toml`. A file that
+    /// says the same as one before is no fault: folders overlap.
     ///
     /// # Errors
     /// On the first file, in name order, that cannot be read or is no schema.
@@ -94,7 +116,13 @@ impl Schemas {
         }
         files.sort();
         for path in files {
-            let schema = read(&path)?;
+            let schema = match read(&path)? {
+                Described::Agent(schema) => *schema,
+                Described::Function(function) => {
+                    self.functions.add(function);
+                    continue;
+                }
+            };
             match self.get(&schema.name) {
                 // A node may have another agent in the place of a built-in one.
                 Some(known) if **known != schema && known.provider != Provider::Builtin => {
@@ -116,13 +144,24 @@ impl Schemas {
         self.agents.get(agent)
     }
 
-    /// All schemas, by the names of their agents.
+    /// The data functions.
+    pub fn functions(&self) -> &DataFunctions {
+        &self.functions
+    }
+
+    /// All schemas of agents, by the names of their agents.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<AgentSchema>> {
         self.agents.values()
     }
 }
 
-fn read(path: &Path) -> Result<AgentSchema, SchemasError> {
+/// What a schema file describes.
+enum Described {
+    Agent(Box<AgentSchema>),
+    Function(DataFunction),
+}
+
+fn read(path: &Path) -> Result<Described, SchemasError> {
     use std::io::Read as _;
 
     let unreadable = |error| SchemasError::Unreadable { path: path.to_owned(), error };
@@ -132,8 +171,14 @@ fn read(path: &Path) -> Result<AgentSchema, SchemasError> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(most).read_to_string(&mut text).map_err(unreadable)?;
     let toml = path.extension().is_some_and(|extension| extension == "toml");
+    let malformed = |faults| SchemasError::Malformed { file: path.display().to_string(), faults };
+    let document: Option<Value> =
+        if toml { toml::from_str(&text).ok() } else { serde_json::from_str(&text).ok() };
+    if let Some(document) = document.filter(DataFunction::is_described_by) {
+        return DataFunction::from_value(&document).map(Described::Function).map_err(malformed);
+    }
     let schema = if toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
-    schema.map_err(|faults| SchemasError::Malformed { file: path.display().to_string(), faults })
+    schema.map(|schema| Described::Agent(Box::new(schema))).map_err(malformed)
 }
 
 #[cfg(test)]
@@ -148,6 +193,11 @@ mod tests {
         let schemas = Schemas::builtin().unwrap();
         let node = schemas.get("node").unwrap();
         assert!(node.action("ping").is_some_and(|ping| !ping.is_write()));
+        let names: Vec<&str> = schemas.functions().names().collect();
+        assert_eq!(
+            names,
+            ["agent", "collective", "fact", "file", "fstat", "package", "process", "puppet", "service"]
+        );
     }
 
     #[test]
@@ -159,6 +209,17 @@ mod tests {
         schemas.add_folder(folder.path()).unwrap();
         schemas.add_folder(folder.path()).unwrap();
         assert!(schemas.iter().any(|schema| schema.name == "shop"));
+        let function = SHOP.replace("shop", "stock").replace(r#""actions": ["#, r#""data": {"output": "#);
+        let function = function.replace(
+            r#"{"action": "open", "description": "d"}]"#,
+            r#"{"left": {"description": "d",
+            "display_as": "Left", "type": "integer"}}}"#,
+        );
+        std::fs::write(folder.path().join("stock.json"), function).unwrap();
+        schemas.add_folder(folder.path()).unwrap();
+        assert!(
+            schemas.functions().get("stock").is_some_and(|stock| stock.schema().output("left").is_some())
+        );
 
         std::fs::write(folder.path().join("shop2.json"), SHOP.replace("open", "close")).unwrap();
         assert!(

@@ -23,12 +23,13 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(what: &'static str, text: &str, why: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str, text: &str, why: &'static str) -> Self {
         Self { what, text: text.chars().take(80).collect(), why }
     }
 }
 
-fn check_name(what: &'static str, text: &str) -> Result<(), NameError> {
+/// The rule for names of every kind.
+pub(crate) fn check_name(what: &'static str, text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::new(what, text, "it is empty"));
     }

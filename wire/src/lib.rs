@@ -5,7 +5,7 @@
 //!
 //! | module | what it settles |
 //! | --- | --- |
-//! | [`ids`], [`topic`], [`time`], [`limits`] | names, ids, topics, moments, and every limit with its reason |
+//! | [`ids`], [`caller`], [`topic`], [`time`], [`limits`] | names, ids, topics, moments, and every limit with its reason |
 //! | [`header`], [`body`], [`card`] | what is said |
 //! | [`codec`], [`keys`], [`envelope`] | how it is encoded, encrypted, sealed and opened |
 //! | [`replay`] | which messages were seen before |
@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 pub mod body;
+pub mod caller;
 pub mod card;
 pub mod codec;
 pub mod control;
@@ -26,6 +27,7 @@ pub mod keys;
 pub mod limits;
 pub mod nodeset;
 pub mod outcome;
+pub mod policy;
 pub mod query;
 pub mod replay;
 pub mod schema;

@@ -50,6 +50,11 @@ fn nodeset() {
 }
 
 #[test]
+fn policy() {
+    run("policy");
+}
+
+#[test]
 fn query() {
     run("query");
 }

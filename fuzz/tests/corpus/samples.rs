@@ -68,7 +68,7 @@ pub(crate) fn samples() -> Vec<Sample> {
     samples
 }
 
-const TEXTS: [(&str, &str, &str); 14] = [
+const TEXTS: [(&str, &str, &str); 23] = [
     ("config", "broker", include_str!("seeds/broker.toml")),
     ("config", "node", include_str!("seeds/node.toml")),
     ("config", "operator", include_str!("seeds/operator.toml")),
@@ -76,10 +76,32 @@ const TEXTS: [(&str, &str, &str); 14] = [
     ("query", "patterns", "/^role::/ and os.release.major =~ /^[89]$/ or identity != /db\\d+/"),
     ("query", "data", "f('sshd').y = 1 and g().x != \"it's\" and not up >= 2.5GB"),
     ("query", "spellings", "(a == '1' and !b!=\"c d\") or collective=main or agent = service"),
+    (
+        "query",
+        "functions",
+        "fstat('/etc/hosts').size > 0x9e and puppet().enabled != true or file('`id`').md5 = /a/",
+    ),
+    ("query", "explained", "not (os = family or cpus > a) and nosuch('x').y = 1 and /^role/ and é = true"),
+    ("nodeset", "padded", "n[098-101],a[0-10/2]b[1,3-5]!n099"),
+    ("nodeset", "documents", "{\"nodes\":[\"web1\"]}\n{\"results\":[{\"node\":\"db1\"}]}\n"),
     ("nodeset", "set", "web[01-20,30]!web[03-07],db1&db[1-9/2]^r[1-2]n[1-2].lan"),
     ("nodeset", "lines", "web1 # the first\nweb2\n\n db1.example.com\n"),
     ("nodeset", "results", r#"[{"node":"web1","outcome":"ok"},{"sender":"db1"},{"certname":"x.lan"}]"#),
     ("nodeset", "percent", "25%"),
+    ("policy", "columns", include_str!("seeds/service.policy")),
+    (
+        "policy",
+        "groups",
+        "policy default allow\ndeny\tops /^cert=b/\t*\t*\t*\n\0# who\nops cert=alice /^uid=[0-9]+$/\nempty\n",
+    ),
+    (
+        "policy",
+        "queries",
+        "allow\tuid=500\trestart\t(f('a').x = 1 and environment = production) or not cpus < 4\n\
+         deny\t*\t*\tnot gone().x = 1\n",
+    ),
+    ("policy", "never", "allow\t*\t*\tapache\t*\nallow\tnobody *\tstatus *\tos.family=/deb/i\tcpus=1\n"),
+    ("schema", "published", concat!(include_str!("seeds/published.json"), "\0{\"lamp\":\"a b\",\"by\":1.5}")),
     ("schema", "json", concat!(include_str!("seeds/service.json"), "\0{\"service\":\"sshd\",\"retries\":3}")),
     ("schema", "toml", concat!(include_str!("seeds/service.toml"), "\0{\"service\":\"sshd; reboot\"}")),
     ("schema", "alone", include_str!("seeds/service.json")),

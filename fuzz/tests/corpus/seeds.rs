@@ -10,6 +10,7 @@ use orch_wire::codec;
 use orch_wire::control::{Reply, Request};
 use orch_wire::envelope::Frames;
 use orch_wire::nodeset;
+use orch_wire::policy::{Policies, Settings};
 use orch_wire::query::Query;
 use orch_wire::schema::AgentSchema;
 
@@ -80,6 +81,13 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
             nodeset::unfold(text).is_ok()
                 || nodeset::names_from_results(text).is_ok()
                 || text.parse::<nodeset::Limit>().is_ok()
+        }
+        "policy" => {
+            let (policy, groups) = text.split_once('\0').unwrap_or((text, ""));
+            let mut policies = Policies::new(Settings::default());
+            policies.add("service.policy", policy);
+            policies.add("groups", groups);
+            policies.faults().is_empty()
         }
         "query" => Query::parse(text).is_ok(),
         "schema" => {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use orch_wire::ids::NodeName;
 use orch_wire::schema::{AgentSchema, Effect, InputSchema};
 use serde_json::{Value, json};
 
+use super::agents_check::Check;
 use super::failure::Failure;
 use super::flags::{CallFlags, FilterFlags, FleetFlags};
 use super::fleet::{Connection, Ground, OneCall};
@@ -14,18 +15,22 @@ use super::root::is_json;
 use super::target::Target;
 use crate::client::CallReport;
 use crate::exit::Exit;
-use crate::report::{CallView, Stream, Style, call_json, clean, names, table};
+use crate::report::{CallView, Printer, Stream, Style, call_json, clean, names, table};
 
 const EXAMPLES: &str = "\
 Examples:
   orch agents                  which agents there are, in which versions, on which nodes
   orch agents node             what the agent `node` can do, as the nodes describe it
-  orch agents service -C role::web";
+  orch agents service -C role::web
+  orch agents check service.json restart service=nginx       a schema file, without a fleet";
 
 /// Show which agents nodes have, or what one of them can do
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Agents {
+    #[command(subcommand)]
+    command: Option<Offline>,
+
     /// Show the actions of this agent
     agent: Option<String>,
 
@@ -37,10 +42,20 @@ pub(super) struct Agents {
     fleet: FleetFlags,
 }
 
+#[derive(Debug, Subcommand)]
+enum Offline {
+    Check(Check),
+}
+
 impl Agents {
+    /// The command that needs no fleet, if it is one.
+    pub(super) fn offline(&self, printer: &Printer) -> Option<Result<Exit, Failure>> {
+        self.command.as_ref().map(|Offline::Check(check)| check.run(printer))
+    }
+
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
-        let fleet = ground.connect(&self.fleet).await?;
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let report = match &self.agent {
             Some(agent) => self.one(ground, &fleet, &target, agent).await?,
             None => self.all(ground, &fleet, &target).await?,

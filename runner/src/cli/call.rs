@@ -58,7 +58,7 @@ fn agent_and_action(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE, such as `service=nginx`".to_owned()),
@@ -69,6 +69,7 @@ impl Call {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
         let reach = ground.fleet(&self.fleet).await?;
+        target.check(&reach.schemas, ground.printer)?;
         let (agent, action) = (self.action.0.as_str(), self.action.1.as_str());
         let pairs = self.args.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let args = reach.schemas.arguments(agent, action, pairs)?;
@@ -79,7 +80,7 @@ impl Call {
                 "{agent}.{action} cannot say what it would do: it has no dry run"
             )));
         }
-        let ask = write && self.filter.is_unfiltered();
+        let ask = write && target.is_unfiltered();
         if ask {
             ask::can_be_confirmed(ground, self.yes, &format!("{agent}.{action}"))?;
         }

@@ -43,7 +43,7 @@ struct Group<'a> {
 impl Facts {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
-        let fleet = ground.connect(&self.fleet).await?;
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let args = fleet.arguments("node", "get_fact", [("fact", self.fact.as_str())])?;
         let call = OneCall { args, timeout: self.call.timeout, ..OneCall::of("node", "get_fact") };
         let report = fleet.call(&target, call).await?;

@@ -34,7 +34,7 @@ pub(super) struct Find {
 impl Find {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
-        let fleet = ground.connect(&self.fleet).await?;
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let found = target.discover(&fleet).await?;
         fleet.close().await;
         let printer = ground.printer;

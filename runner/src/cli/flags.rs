@@ -32,10 +32,10 @@ fn format() -> impl clap::builder::TypedValueParser<Value = Format> {
         .try_map(|text| text.parse::<Format>())
 }
 
-/// Which nodes.
+/// What a node must be.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Which nodes")]
-pub(super) struct FilterFlags {
+pub(super) struct Conditions {
     /// Nodes where this comparison of a fact holds, such as `os.family=Debian` or `cpus>=4`
     #[arg(short = 'F', long = "fact", value_name = "FACT=VALUE")]
     facts: Vec<String>,
@@ -63,6 +63,14 @@ pub(super) struct FilterFlags {
     /// Nodes listed in a file, one a line; `-` reads them, or the JSON results of an earlier call, from standard input
     #[arg(long, value_name = "FILE")]
     pub(super) nodes: Option<PathBuf>,
+}
+
+/// Which nodes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which nodes")]
+pub(super) struct FilterFlags {
+    #[command(flatten)]
+    pub(super) conditions: Conditions,
 
     /// At most so many of these nodes, or so many percent
     #[arg(long, value_name = "N|N%")]
@@ -77,7 +85,7 @@ pub(super) struct FilterFlags {
     pub(super) one: bool,
 }
 
-impl FilterFlags {
+impl Conditions {
     pub(super) fn filter(&self) -> Filter {
         Filter {
             facts: self.facts.clone(),
@@ -87,11 +95,6 @@ impl FilterFlags {
             words: self.words.clone(),
             queries: self.queries.clone(),
         }
-    }
-
-    /// Whether nothing restricts the nodes: a limit chooses among all of them and restricts nothing.
-    pub(super) fn is_unfiltered(&self) -> bool {
-        self.nodes.is_none() && self.filter().is_empty()
     }
 }
 

@@ -90,9 +90,10 @@ impl Ground<'_> {
         Failure::said(self.interrupts.exit().unwrap_or(Exit::Interrupted))
     }
 
-    /// Opens a session.
-    pub(super) async fn connect(&self, flags: &FleetFlags) -> Result<Connection, Failure> {
+    /// Opens a session, once what is asked of the nodes has been checked.
+    pub(super) async fn connect(&self, flags: &FleetFlags, target: &Target) -> Result<Connection, Failure> {
         let reach = self.fleet(flags).await?;
+        target.check(&reach.schemas, self.printer)?;
         self.open(reach).await
     }
 

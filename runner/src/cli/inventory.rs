@@ -33,9 +33,10 @@ pub(super) struct Inventory {
 
 impl Inventory {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
-        let fleet = ground.connect(&self.fleet).await?;
+        let target = Target::nodes(vec![self.node.clone()]);
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let call = OneCall { timeout: self.call.timeout, ..OneCall::of("node", "inventory") };
-        let report = fleet.call(&Target::nodes(vec![self.node.clone()]), call).await?;
+        let report = fleet.call(&target, call).await?;
         if is_json(ground.printer) {
             fleet.show("node", "inventory", &report);
         } else {

@@ -2,6 +2,7 @@
 //! came of it to the report.
 
 mod agents;
+mod agents_check;
 mod ask;
 mod broker;
 mod call;
@@ -16,8 +17,11 @@ mod fleet;
 mod interrupts;
 mod inventory;
 mod lab;
+mod matching;
 mod ping;
 mod pki;
+mod policy;
+mod refuse;
 mod root;
 mod script;
 mod script_output;

@@ -30,7 +30,7 @@ pub(super) struct Ping {
 impl Ping {
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
         let target = Target::of(&self.filter)?;
-        let fleet = ground.connect(&self.fleet).await?;
+        let fleet = ground.connect(&self.fleet, &target).await?;
         let call = OneCall { timeout: self.call.timeout, ..OneCall::of("node", "ping") };
         let report = fleet.call(&target, call).await?;
         let printer = ground.printer;

@@ -8,7 +8,10 @@ use super::failure::{Failure, chain};
 use super::flags::GlobalFlags;
 use super::fleet::Ground;
 use super::interrupts::Interrupts;
-use super::{agents, broker, call, completions, config, facts, find, inventory, lab, ping, pki, script};
+use super::{
+    agents, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki, policy,
+    script,
+};
 use crate::config::Environment;
 use crate::exit::Exit;
 use crate::report::{Format, Printer};
@@ -19,6 +22,7 @@ Examples:
   orch ping --lab 5                                  five nodes inside of this process answer
   orch find -C role::web -F environment=production   which nodes are these?
   orch facts os.name -S 'not role::db'               values of a fact, counted
+  orch match --node web1.yaml 'role::web and cpus > 4' --explain     does this node match? offline
   orch call node.get_fact fact=os.family -I 'web[01-20]'
 
 Exit codes: 0 all ok; 1 nothing found; 2 some node failed, rejected or timed_out; 3 some node silent, not_started or
@@ -40,6 +44,7 @@ enum Command {
     Script(script::Script),
     Ping(ping::Ping),
     Find(find::Find),
+    Match(matching::Match),
     Facts(facts::Facts),
     Inventory(inventory::Inventory),
     Agents(agents::Agents),
@@ -47,6 +52,7 @@ enum Command {
     Broker(broker::Broker),
     Lab(lab::LabCommand),
     Pki(pki::Pki),
+    Policy(policy::PolicyCommand),
     Config(config::ConfigCommand),
     Completions(completions::Completions),
 }
@@ -90,6 +96,9 @@ fn log(environment: &Environment) {
 fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<Exit, Failure> {
     match &orch.command {
         Command::Pki(pki) => return pki.run(printer),
+        Command::Policy(policy) => return policy.run(printer),
+        Command::Agents(agents) if let Some(ended) = agents.offline(printer) => return ended,
+        Command::Match(matching) => return matching.run(printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
     }
@@ -116,7 +125,9 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 Command::Broker(broker) => broker.run(&ground).await,
                 Command::Lab(lab) => lab.run(&ground).await,
                 Command::Config(config) => config.run(&ground),
-                Command::Pki(_) | Command::Completions(_) => Ok(Exit::Success),
+                Command::Pki(_) | Command::Match(_) | Command::Policy(_) | Command::Completions(_) => {
+                    Ok(Exit::Success)
+                }
             }
         };
         tokio::select! {

@@ -5,50 +5,66 @@ use std::path::Path;
 
 use orch_wire::ids::NodeName;
 use orch_wire::nodeset::{Limit, names_from_lines, names_from_results};
-use orch_wire::query::filter::{Filter, FilterError};
-use serde_json::Value;
+use orch_wire::query::Query;
+use orch_wire::query::filter::{Filter, NameFilter};
 
 use super::failure::{Failure, chain};
-use super::flags::FilterFlags;
+use super::flags::{Conditions, FilterFlags};
 use super::fleet::Connection;
+use super::refuse::{self, malformed};
 use crate::client::{CallReport, Discovery, Scope};
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::exit::Exit;
+use crate::report::Printer;
+use crate::schemas::Schemas;
 
 /// Longest list of nodes that is read.
 const LIST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the flags ask for, checked before anything is opened.
+/// What the flags ask for, parsed before anything is opened.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
+    filter: Filter,
     scope: Scope,
     /// Only these of the nodes found.
-    among: Option<Vec<NodeName>>,
+    among: Option<NameFilter>,
     limit: Option<(Limit, Option<u64>)>,
 }
 
 impl Target {
     pub(super) fn of(flags: &FilterFlags) -> Result<Self, Failure> {
-        let filter = flags.filter();
-        let listed = flags.nodes.as_deref().map(read_list).transpose()?;
-        let (scope, among) = match (listed, plain_names(&filter)?) {
-            (Some(names), _) => of_list(names, &filter)?,
+        let filter = flags.conditions.filter();
+        let (scope, among) = match (listed(&flags.conditions)?, plain_names(&filter)?) {
+            (Some(names), _) => match query(&filter.without_names())? {
+                Some(query) => (Scope::Query(query), Some(names.into_iter().map(String::from).collect())),
+                None => (Scope::Nodes(names), None),
+            },
             (None, Some(names)) => (Scope::Nodes(names), None),
-            (None, None) => match filter.query().map_err(malformed)? {
-                Some(query) => (Scope::Query(query), None),
-                None => (Scope::All, None),
+            (None, None) => match Asked::of(&filter)? {
+                Asked { query: Some(query), names } => (Scope::Query(query), names),
+                Asked { query: None, names } => (Scope::All, names),
             },
         };
         let limit = match flags.one {
             true => Some("1".parse().map_err(|e| Failure::of(Exit::Internal, &e))?),
             false => flags.limit,
         };
-        Ok(Self { scope, among, limit: limit.map(|limit| (limit, flags.seed)) })
+        Ok(Self { filter, scope, among, limit: limit.map(|limit| (limit, flags.seed)) })
+    }
+
+    /// Checks the data functions that the flags ask, before anything is sent; says what is wrong with them.
+    pub(super) fn check(&self, schemas: &Schemas, printer: &Printer) -> Result<(), Failure> {
+        refuse::check(&self.filter, schemas.functions(), printer)
+    }
+
+    /// Whether nothing restricts the nodes: a limit chooses among all of them and restricts nothing, and neither does
+    /// `-A mcollective`.
+    pub(super) fn is_unfiltered(&self) -> bool {
+        matches!(self.scope, Scope::All) && self.among.is_none()
     }
 
     /// The nodes that flags name exactly.
     pub(super) fn nodes(names: Vec<NodeName>) -> Self {
-        Self { scope: Scope::Nodes(names), among: None, limit: None }
+        Self { filter: Filter::default(), scope: Scope::Nodes(names), among: None, limit: None }
     }
 
     /// What to call: as the flags say where the nodes may decide, else the nodes that were found.
@@ -66,8 +82,9 @@ impl Target {
     pub(super) async fn discover(&self, fleet: &Connection) -> Result<Discovery, Failure> {
         let mut found = fleet.discover(self.scope.clone()).await?;
         if let Some(among) = &self.among {
-            found.nodes.retain(|node| among.binary_search(node).is_ok());
-            found.unanswered.retain(|node| among.binary_search(node).is_ok());
+            for names in [&mut found.nodes, &mut found.unanswered, &mut found.away] {
+                names.retain(|node| among.matches(node.as_str()));
+            }
         }
         if let Some((limit, seed)) = self.limit {
             let names = found.nodes.iter().map(|node| node.as_str().to_owned()).collect();
@@ -109,54 +126,43 @@ impl Resolved {
     }
 }
 
+/// What the flags ask each node, and what is told from its name without asking.
+pub(super) struct Asked {
+    pub(super) query: Option<Query>,
+    pub(super) names: Option<NameFilter>,
+}
+
+impl Asked {
+    /// All flags in one query; names of which there are too many for one are left out of it.
+    pub(super) fn of(filter: &Filter) -> Result<Self, Failure> {
+        let whole = match filter.query() {
+            Err(error) if error.is_too_large() && !filter.identities.is_empty() => {
+                let names = filter.names().map_err(malformed)?;
+                return Ok(Self { query: query(&filter.without_names())?, names });
+            }
+            whole => whole.map_err(malformed)?,
+        };
+        Ok(Self { query: whole, names: None })
+    }
+}
+
+fn query(filter: &Filter) -> Result<Option<Query>, Failure> {
+    filter.query().map_err(malformed)
+}
+
 fn plain_names(filter: &Filter) -> Result<Option<Vec<NodeName>>, Failure> {
     filter.identities_only().map_err(malformed)?.map(node_names).transpose()
 }
 
-/// A list of nodes is the set; further filters leave those of it that match.
-fn of_list(names: Vec<NodeName>, filter: &Filter) -> Result<(Scope, Option<Vec<NodeName>>), Failure> {
-    let by_name = Filter { identities: filter.identities.clone(), ..Filter::default() };
-    let mut kept = Vec::new();
-    for name in names {
-        if by_name.matches_name(name.as_str()).map_err(malformed)? {
-            kept.push(name);
-        }
+/// The names of `--nodes` that `-I` lets pass, in order.
+pub(super) fn listed(conditions: &Conditions) -> Result<Option<Vec<NodeName>>, Failure> {
+    let Some(path) = &conditions.nodes else { return Ok(None) };
+    let mut names = node_names(read_list(path)?)?;
+    if let Some(passing) = conditions.filter().names().map_err(malformed)? {
+        names.retain(|name| passing.matches(name.as_str()));
     }
-    kept.sort();
-    kept.dedup();
-    match (Filter { identities: Vec::new(), ..filter.clone() }).query().map_err(malformed)? {
-        Some(query) => Ok((Scope::Query(query), Some(kept))),
-        None => Ok((Scope::Nodes(kept), None)),
-    }
-}
-
-fn malformed(error: FilterError) -> Failure {
-    let FilterError { flag, value, error } = error;
-    if value.is_empty() {
-        let failure = Failure::usage(format!("`{flag}`: {error}"));
-        return match error.help {
-            Some(help) => failure.help(help),
-            None => failure,
-        };
-    }
-    let place = place(&value, error.span);
-    let text = SourceText::new(flag, &value);
-    let message = format!("the value of `{flag}` does not parse: {}", error.message);
-    let mut diagnostic = Diagnostic::error(Code::Query, message).at(&text, place);
-    diagnostic.help.extend(error.help);
-    Failure::shown_as(Exit::Usage, diagnostic)
-}
-
-/// Bytes of a text as line, column and length.
-fn place(text: &str, bytes: std::ops::Range<usize>) -> Span {
-    let before = text.get(..bytes.start).unwrap_or(text);
-    let last = before.rsplit('\n').next().unwrap_or_default();
-    let length = text.get(bytes).and_then(|at| at.lines().next()).map_or(0, |at| at.chars().count());
-    Span {
-        line: before.matches('\n').count().saturating_add(1),
-        column: last.chars().count().saturating_add(1),
-        length,
-    }
+    names.sort();
+    Ok(Some(names))
 }
 
 /// Names as node names.
@@ -164,56 +170,22 @@ pub(super) fn node_names(names: Vec<String>) -> Result<Vec<NodeName>, Failure> {
     names.iter().map(|name| NodeName::new(name).map_err(|e| Failure::of(Exit::Usage, &e))).collect()
 }
 
-fn read_list(path: &Path) -> Result<Vec<NodeName>, Failure> {
+fn read_list(path: &Path) -> Result<Vec<String>, Failure> {
     let stdin = path == Path::new("-");
     let said = if stdin { "standard input".to_owned() } else { path.display().to_string() };
     let fault = |what: String| Failure::usage(format!("--nodes: {said}: {what}"));
     let mut text = String::new();
+    // One byte more than allowed is enough to see that it is too much: a list is never cut.
+    let most = LIST_BYTES + 1;
     let read = if stdin {
-        std::io::stdin().lock().take(LIST_BYTES).read_to_string(&mut text)
+        std::io::stdin().lock().take(most).read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(LIST_BYTES).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
     };
-    read.map_err(|error| fault(chain(&error)))?;
-    let names = if stdin { names_of_results(&text) } else { names_from_lines(&text).map_err(|e| chain(&e)) };
-    node_names(names.map_err(fault)?)
-}
-
-/// Lines, a JSON list, or what `--format json` of an earlier command wrote.
-fn names_of_results(text: &str) -> Result<Vec<String>, String> {
-    let parsed =
-        if text.trim_start().starts_with('{') { serde_json::from_str::<Value>(text).ok() } else { None };
-    let Some(document) = parsed else { return names_from_results(text).map_err(|e| chain(&e)) };
-    if let Some(results) = document.get("results") {
-        return names_from_results(&results.to_string()).map_err(|e| chain(&e));
+    let length = read.map_err(|error| fault(chain(&error)))?;
+    if u64::try_from(length).unwrap_or(u64::MAX) > LIST_BYTES {
+        return Err(fault(format!("the list is longer than {LIST_BYTES} bytes")));
     }
-    let names = document.get("nodes").and_then(Value::as_array);
-    let names = names.ok_or("there are neither `results` nor `nodes` in it")?;
-    let lines: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-    names_from_lines(&lines.join("\n")).map_err(|e| chain(&e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_counts_characters_from_one() {
-        assert_eq!(place("ü and", 3..6), Span { line: 1, column: 3, length: 3 });
-        assert_eq!(place("a\nbc )", 5..6), Span { line: 2, column: 4, length: 1 });
-        assert_eq!(place("a", 1..1), Span { line: 1, column: 2, length: 0 });
-        assert_eq!(place("ü", 1..9), Span { line: 1, column: 2, length: 0 });
-    }
-
-    #[test]
-    fn what_a_command_wrote_is_a_list_for_the_next() {
-        let call = r#"{"agent": "node", "results": [{"node": "web1"}, {"node": "web2"}]}"#;
-        let find = r#"{"nodes": ["web1", "web2"], "unanswered": ["db1"]}"#;
-        for text in [call, find, "web1\nweb2 # second\n", r#"[{"sender": "web1"}, {"certname": "web2"}]"#] {
-            assert_eq!(names_of_results(text).unwrap(), ["web1", "web2"], "{text}");
-        }
-        for bad in ["{}", "{", r#"{"results": [{}]}"#, "a/b"] {
-            assert!(names_of_results(bad).is_err(), "{bad}");
-        }
-    }
+    let names = if stdin { names_from_results(&text) } else { names_from_lines(&text) };
+    names.map_err(|error| fault(chain(&error)))
 }

@@ -30,18 +30,18 @@ impl CallView<'_> {
         Counts::of(self.report.results.iter().map(|result| result.outcome))
     }
 
-    /// Results that the schema wants shown: those that are not ok always are.
-    fn shown(&self) -> Vec<&NodeResult> {
-        let display = self.schema.map_or(Display::Always, |schema| schema.display);
-        let wanted = |result: &&NodeResult| match display {
-            Display::Always | Display::Ok | Display::Flatten => true,
-            Display::Failed => !result.is_ok(),
-        };
-        self.report.results.iter().filter(wanted).collect()
+    fn display(&self) -> Display {
+        self.schema.map_or(Display::Always, |schema| schema.display)
     }
 
-    /// The results as a table; equal ones stand together under a folded node set when `fold` says so. Empty when there is
-    /// nothing to show.
+    /// Results that the schema wants shown. Those that are not ok are named among the concerns in any case.
+    fn shown(&self) -> Vec<&NodeResult> {
+        let display = self.display();
+        self.report.results.iter().filter(|result| display.shows(result.is_ok())).collect()
+    }
+
+    /// The results as a table; equal ones stand together under a folded node set when `fold` says so, unless the schema
+    /// wants one line each. Empty when there is nothing to show.
     pub fn results(&self, fold: bool, style: Style, width: Option<u16>) -> String {
         let shown = self.shown();
         if shown.is_empty() {
@@ -71,7 +71,7 @@ impl CallView<'_> {
             }
             row
         };
-        let rows = if fold {
+        let rows = if fold && self.display() != Display::Flatten {
             fold_results(shown).iter().map(|group| row(&group.nodes, group.result)).collect()
         } else {
             shown.iter().map(|result| row(std::slice::from_ref(&result.node), result)).collect()
@@ -109,6 +109,9 @@ impl CallView<'_> {
     pub fn aggregates(&self) -> Vec<String> {
         let Some(schema) = self.schema else { return Vec::new() };
         let mut lines = Vec::new();
+        if !self.report.results.iter().any(NodeResult::is_ok) {
+            return lines;
+        }
         for aggregate in &schema.aggregates {
             let values: Vec<&Value> = self
                 .report
@@ -117,18 +120,19 @@ impl CallView<'_> {
                 .filter(|result| result.is_ok())
                 .filter_map(|result| result.data.get(&aggregate.output))
                 .collect();
-            if values.is_empty() {
-                continue;
-            }
             let label =
                 schema.output(&aggregate.output).map_or(aggregate.output.as_str(), |o| o.display_as.as_str());
             match aggregate.compute(values) {
+                // No node gave a value.
+                Ok(result) if result.text.is_empty() => {
+                    lines.push(format!("{}: no aggregate summary could be computed", clean(label)));
+                }
                 // The text has a line for each value, padded to stand below each other.
                 Ok(result) => {
                     let values: Vec<&str> = result.text.lines().map(str::trim).collect();
                     lines.push(format!("{}: {}", clean(label), clean(&values.join(", "))));
                 }
-                Err(error) => lines.push(format!("{}: {}", clean(label), clean(&error.message))),
+                Err(error) => lines.push(format!("{}: {}", clean(label), clean(&error.to_string()))),
             }
         }
         lines
@@ -225,6 +229,55 @@ mod tests {
         let view =
             CallView { agent: "package", action: "status", report: &report, schema: schema.action("status") };
         assert_eq!(view.aggregates(), ["Ensure: 1.2 = 2, 1.4.2 = 1"]);
+    }
+
+    #[test]
+    fn the_schema_says_what_is_shown() {
+        let view_of = |display: &str, aggregate: serde_json::Value| {
+            let source = json!({
+                "metadata": {"name": "a", "description": "d", "author": "x", "license": "l", "version": "1", "url": "u",
+                             "timeout": 5},
+                "actions": [{"action": "act", "description": "d", "display": display, "aggregate": aggregate,
+                             "output": {"value": {"description": "d", "display_as": "Value"},
+                                        "other": {"description": "d", "display_as": "Other"}}}],
+            });
+            let schema = orch_wire::schema::AgentSchema::from_value(source).unwrap();
+            let rejected = Answer::rejected("policy", "no");
+            let report = CallReport {
+                results: vec![
+                    ok("web1", "up"),
+                    ok("web2", "up"),
+                    NodeResult::answered(node("web3"), rejected, Duration::ZERO),
+                ],
+                ..CallReport::default()
+            };
+            let view = CallView { agent: "a", action: "act", report: &report, schema: schema.action("act") };
+            let shown = view.results(true, Style::new(false), None);
+            let names: Vec<String> =
+                shown.lines().skip(1).filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
+            (names, view.aggregates())
+        };
+        for (display, names) in [
+            ("ok", vec!["web[1-2]"]),
+            ("failed", vec!["web3"]),
+            ("flatten", vec!["web1", "web2", "web3"]),
+            ("always", vec!["web[1-2]", "web3"]),
+        ] {
+            assert_eq!(view_of(display, json!([])).0, names, "{display}");
+        }
+        let aggregates = json!([
+            {"function": "sum", "args": ["value"]},
+            {"function": "summary", "args": ["other"]},
+            {"function": "summary", "args": ["value"]},
+        ]);
+        assert_eq!(
+            view_of("failed", aggregates).1,
+            [
+                "Value: sum of `value` could not be computed: an answer is no number",
+                "Other: no aggregate summary could be computed",
+                "Value: up = 2",
+            ]
+        );
     }
 
     #[test]

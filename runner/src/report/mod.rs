@@ -6,6 +6,7 @@
 mod call;
 mod fold;
 mod json;
+mod matching;
 mod printer;
 mod progress;
 mod style;
@@ -15,6 +16,7 @@ mod text;
 pub use call::CallView;
 pub use fold::fold_results;
 pub use json::{call_json, discovery_json, fleet_json};
+pub use matching::MatchView;
 pub use printer::{Format, Printer, Stream};
 pub use progress::Progress;
 pub use style::Style;

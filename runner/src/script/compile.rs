@@ -7,8 +7,8 @@ use super::engine::engine;
 use super::errors;
 use super::nearest::nearest;
 use super::params::ParamType;
+use super::queries::fault_of_literal;
 use super::results::quoted;
-use super::select::malformed_literal;
 use super::shadow;
 use super::tokens::Tokens;
 use super::values::{Secrets, to_json};
@@ -70,7 +70,7 @@ pub fn compile(source: &SourceText, schemas: &Schemas) -> Result<Compiled, Vec<D
         .map(|(position, diagnostic)| diagnostic.at(source, place(position)))
         .collect();
     for (position, text) in &found.queries {
-        faults.extend(malformed_literal(source, place(*position), text));
+        faults.extend(fault_of_literal(schemas, source, place(*position), text));
     }
     faults.extend(shadow::faults(&engine, &ast, source, &tokens));
     if !faults.is_empty() {

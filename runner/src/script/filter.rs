@@ -5,14 +5,15 @@ use orch_wire::query::filter::{Filter, FilterError};
 use rhai::{Dynamic, Map};
 
 use super::failure::{Failure, Kind, Outcome, usage};
-use super::select::malformed;
+use super::queries::{malformed, refused};
 use super::values::{self, Secrets};
 use crate::client::Scope;
+use crate::schemas::Schemas;
 
 const KEYS: &str = "`query`, `facts`, `classes`, `agents`, `identities`";
 
 /// The scope that a map describes, with words for it.
-pub(crate) fn scope(map: &Map) -> Outcome<(Scope, String)> {
+pub(crate) fn scope(schemas: &Schemas, map: &Map) -> Outcome<(Scope, String)> {
     let mut filter = Filter::default();
     for (name, value) in map {
         match name.as_str() {
@@ -29,7 +30,13 @@ pub(crate) fn scope(map: &Map) -> Outcome<(Scope, String)> {
         let names: Result<Vec<NodeName>, _> = names.iter().map(|name| NodeName::new(name)).collect();
         return Ok((Scope::Nodes(names.map_err(|error| usage(error.to_string()))?), what));
     }
-    Ok(match filter.query().map_err(wrong)? {
+    let asked = filter.query().map_err(wrong)?;
+    if let Some((text, fault)) =
+        filter.check(schemas.functions()).into_iter().find(|(_, fault)| fault.stops())
+    {
+        return Err(refused(text, fault).into());
+    }
+    Ok(match asked {
         Some(query) => {
             let what = query.to_string();
             (Scope::Query(query), what)
@@ -73,7 +80,7 @@ mod tests {
     fn described(map: &str) -> Result<String, String> {
         let map: Map = rhai::Engine::new().eval(map).unwrap();
         let told = |error: Box<rhai::EvalAltResult>| Failure::within(&error).unwrap().message;
-        scope(&map)
+        scope(&Schemas::builtin().unwrap(), &map)
             .map(|(scope, what)| {
                 format!("{}: {what}", if matches!(scope, Scope::Nodes(_)) { "names" } else { "asked" })
             })

@@ -9,7 +9,7 @@
 //! | `compile.rs`, `shadow.rs`, `tokens.rs`, `names.rs` | from text to a compiled script; parameters it declares; places in it |
 //! | `run.rs`, `context.rs`, `engine.rs`, `access.rs` | one run: thread, shared state, engine with its limits, way to the nodes |
 //! | `errors.rs`, `failure.rs`, `nearest.rs` | errors: as diagnostics, as values of scripts, with suggestions |
-//! | `selection.rs`, `select.rs`, `filter.rs`, `expect.rs` | which nodes |
+//! | `selection.rs`, `select.rs`, `filter.rs`, `queries.rs`, `expect.rs` | which nodes |
 //! | `call.rs` | calls of actions |
 //! | `results.rs`, `collection.rs`, `tables.rs`, `show.rs` | what came of them |
 //! | `output.rs`, `params.rs`, `flow.rs`, `values.rs` | the rest of the vocabulary |
@@ -29,6 +29,7 @@ mod names;
 mod nearest;
 mod output;
 mod params;
+mod queries;
 mod results;
 mod run;
 mod select;
@@ -44,4 +45,5 @@ pub use compile::{Compiled, Param, compile};
 pub use context::{CallRecord, Standing};
 pub use output::{LogLevel, Output, OutputSink};
 pub use params::ParamType;
+pub(crate) use results::OWN_FIELDS;
 pub use run::{Ending, RunOptions, RunReport, run};

@@ -4,51 +4,19 @@ use std::collections::HashSet;
 
 use orch_wire::ids::NodeName;
 use orch_wire::nodeset::{Limit, fold};
-use orch_wire::query::{ParseError, Query};
+use orch_wire::query::Query;
 use rhai::{Array, Dynamic, Engine, FnPtr, INT, ImmutableString, Map, NativeCallContext};
 
 use super::context::Run;
-use super::failure::{Failure, Kind, Outcome, usage};
+use super::failure::{Outcome, usage};
+use super::queries::query;
 pub(crate) use super::selection::Selection;
 use super::selection::{Found, Tolerance, folded};
 use super::{expect, filter, values};
 use crate::client::Scope;
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 
 fn count(number: usize) -> INT {
     INT::try_from(number).unwrap_or(INT::MAX)
-}
-
-/// Parses a query of a script.
-pub(crate) fn query(text: &str) -> Outcome<Query> {
-    Query::parse(text).map_err(|error| malformed(text, &error).into())
-}
-
-/// The error of a text that is no query.
-pub(crate) fn malformed(text: &str, error: &ParseError) -> Failure {
-    let failure = Failure::new(Kind::Query, format!("the query `{text}` does not parse: {}", error.message));
-    let failure = match text.get(error.span.clone()) {
-        Some(place) if !place.trim().is_empty() => failure.note(format!("the place is `{place}`")),
-        _ => failure,
-    };
-    error.help.iter().fold(failure, |failure, help| failure.help(help))
-}
-
-/// The same for a query that stands in a script as it is: the place in the query is a place in the script.
-pub(crate) fn malformed_literal(source: &SourceText, literal: Span, text: &str) -> Option<Diagnostic> {
-    let error = Query::parse(text).err()?;
-    let mut span = literal;
-    // Between its quotes the text is what it says, unless it holds escapes.
-    let quoted = literal.length == text.chars().count() + 2;
-    if let (true, Some(before), Some(place)) =
-        (quoted, text.get(..error.span.start), text.get(error.span.clone()))
-    {
-        span.column += 1 + before.chars().count();
-        span.length = place.chars().count().max(1);
-    }
-    let diagnostic = Diagnostic::error(Code::Query, format!("the query does not parse: {}", error.message));
-    let diagnostic = diagnostic.at(source, span);
-    Some(error.help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help)))
 }
 
 fn nodes_all(context: NativeCallContext<'_>) -> Outcome<Selection> {
@@ -56,18 +24,19 @@ fn nodes_all(context: NativeCallContext<'_>) -> Outcome<Selection> {
 }
 
 fn nodes_query(context: NativeCallContext<'_>, text: &str) -> Outcome<Selection> {
-    let query = query(text)?;
-    Ok(Selection::described(Run::of(&context)?, Scope::Query(query), text.to_owned()))
+    let run = Run::of(&context)?;
+    let query = query(&run.schemas, text)?;
+    Ok(Selection::described(run, Scope::Query(query), text.to_owned()))
 }
 
 fn nodes_map(context: NativeCallContext<'_>, map: Map) -> Outcome<Selection> {
     let run = Run::of(&context)?;
-    let (scope, what) = filter::scope(&map)?;
+    let (scope, what) = filter::scope(&run.schemas, &map)?;
     Ok(Selection::described(run, scope, what))
 }
 
 fn where_query(selection: &mut Selection, text: &str) -> Outcome<Selection> {
-    let asked = query(text)?;
+    let asked = query(&selection.run.schemas, text)?;
     if !selection.is_resolved() {
         // Still one question to the nodes, and not yet asked.
         let narrowed = match selection.scope() {

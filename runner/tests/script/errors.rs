@@ -92,6 +92,43 @@ fn malformed_queries_in_literals_are_told_before_anything_runs() {
 }
 
 #[test]
+fn data_functions_of_queries_in_literals_are_checked_against_their_schemas() {
+    insta::assert_snapshot!(fault("let web = nodes(\"role::web and servic('x').status = running\");"), @r#"
+    error[E0207]: the query is refused: there is no data function `servic`
+     --> test.orch:1:32
+      |
+    1 | let web = nodes("role::web and servic('x').status = running");
+      |                                ^^^^^^
+      |
+      = help: did you mean `service`?
+    "#);
+    insta::assert_snapshot!(fault("let web = nodes().where(\"puppet().enabled = maybe\");"), @r#"
+    error[E0207]: the query is refused: `enabled` is a boolean, and `maybe` is none
+     --> test.orch:1:45
+      |
+    1 | let web = nodes().where("puppet().enabled = maybe");
+      |                                             ^^^^^
+      |
+      = help: write `true` or `false`
+    "#);
+}
+
+#[tokio::test]
+async fn queries_that_are_put_together_are_checked_before_anything_is_sent() {
+    for made in [
+        r#"nodes("servic" + "('x').status = a")"#,
+        r#"nodes().where("puppet().enabled =" + " maybe")"#,
+        r##"nodes(#{ query: "service().status" + " = a" })"##,
+    ] {
+        let ran =
+            ran(&format!("try {{ {made}.count }} catch (e) {{ print(e.kind); print(e.message); }}")).await;
+        assert_eq!(ran.printed[0], "query", "{made}");
+        assert!(ran.printed[1].contains("is refused: "), "{:?}", ran.printed);
+        assert!(ran.asked.is_empty(), "{made}: {:?}", ran.asked);
+    }
+}
+
+#[test]
 fn a_script_that_is_too_large_is_refused() {
     assert!(fault(&"\n".repeat(70_000)).contains("error[E0102]: the script has 70000 lines"));
     assert!(fault(&" ".repeat(70_000)).contains("a line of the script has 70000 characters"));

@@ -18,16 +18,16 @@ pub use natural::{natural_order, sort_names};
 pub use portion::{Batch, Limit, PortionError};
 pub use unfold::{NodeSetError, unfold};
 
+use crate::ids::check_name;
+
 /// Most names one text unfolds to.
 pub const MAX_NAMES: usize = 100_000;
 /// Longest text of a node set, in bytes: the longest header.
 pub const MAX_TEXT: usize = 64 * 1024;
-/// Longest name of a node, in bytes: a DNS name.
-pub const MAX_NAME: usize = 255;
 
-/// Whether the text is the name of a node: letters, digits, `_`, `.` and `-`.
+/// Whether the text is the name of a node, by the rule of [`crate::ids::NodeName`].
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(is_name_byte)
+    check_name("node name", text).is_ok()
 }
 
 pub(crate) fn is_name_byte(byte: u8) -> bool {

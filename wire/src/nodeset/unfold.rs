@@ -2,7 +2,8 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use super::{MAX_NAME, MAX_NAMES, MAX_TEXT, is_name_byte, sort_names};
+use super::{MAX_NAMES, MAX_TEXT, is_name_byte, sort_names};
+use crate::limits::NAME_BYTES;
 
 /// Names made or looked at on the way to the result: what `!`, `&` and `^` may cost.
 const MAX_WORK: usize = 10 * MAX_NAMES;
@@ -131,6 +132,9 @@ impl<'t> Element<'t> {
         }
         let mut at = span.start + (whole.len() - whole.trim_start().len());
         let end = at + trimmed.len();
+        if trimmed.starts_with('.') {
+            return fault(at..at + 1, "the name of a node does not start with a dot");
+        }
         let mut segments = Vec::new();
         while at < end {
             let rest = text.get(at..end).unwrap_or_default();
@@ -181,8 +185,8 @@ impl<'t> Element<'t> {
                     names = longer;
                 }
             }
-            if names.iter().any(|name| name.len() > MAX_NAME) {
-                return fault(span.clone(), format!("a name is longer than {MAX_NAME} bytes"));
+            if names.iter().any(|name| name.len() > NAME_BYTES) {
+                return fault(span.clone(), format!("a name is longer than {NAME_BYTES} characters"));
             }
         }
         Ok(names)
@@ -225,8 +229,8 @@ fn numbers(part: &str, span: Range<usize>) -> Result<Numbers, NodeSetError> {
         let message = if step == 0 { "a step is at least 1" } else { "the range runs backwards" };
         return fault(span, message);
     }
-    if width > MAX_NAME {
-        return fault(span, format!("a name is longer than {MAX_NAME} bytes"));
+    if width > NAME_BYTES {
+        return fault(span, format!("a name is longer than {NAME_BYTES} characters"));
     }
     Ok(Numbers { first, last, step, width })
 }

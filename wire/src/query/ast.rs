@@ -1,5 +1,7 @@
 //! The parsed form of a query.
 
+use std::{collections::HashSet, ops::Range};
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{ParseError, pattern::Pattern};
@@ -48,7 +50,30 @@ pub enum Term {
         field: Option<String>,
         /// The comparison.
         test: Test,
+        /// Where these stand, for whoever has something to say about them.
+        places: Places,
     },
+}
+
+/// Where the parts of a data function's comparison stand, in bytes of the text that was parsed.
+///
+/// Equal to any other: spellings of one query are equal wherever its parts stand.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The name of the function.
+    pub function: Range<usize>,
+    /// The argument with its quotes; empty and behind the `(` where there is none.
+    pub argument: Range<usize>,
+    /// The name of the output; empty and behind the `)` where there is none.
+    pub field: Range<usize>,
+    /// The value, with its quotes or slashes.
+    pub value: Range<usize>,
+}
+
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A call of a data function.
@@ -169,28 +194,22 @@ impl Query {
     /// The data functions the query asks, each call once, in the order of the text, so
     /// that a node may collect their answers before it evaluates.
     pub fn data_calls(&self) -> Vec<&DataCall> {
-        let mut calls = Vec::new();
-        for term in self.terms() {
-            if let Term::Data { call, .. } = term
-                && !calls.contains(&call)
-            {
-                calls.push(call);
-            }
-        }
-        calls
+        let mut seen = HashSet::new();
+        let calls = self.terms().into_iter().filter_map(|term| match term {
+            Term::Data { call, .. } => Some(call),
+            _ => None,
+        });
+        calls.filter(|call| seen.insert(*call)).collect()
     }
 
     /// The facts the query asks, as written, each once.
     pub fn fact_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for term in self.terms() {
-            if let Term::Fact { name, .. } = term
-                && !names.contains(&name.as_str())
-            {
-                names.push(name);
-            }
-        }
-        names
+        let mut seen = HashSet::new();
+        let names = self.terms().into_iter().filter_map(|term| match term {
+            Term::Fact { name, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        names.filter(|name| seen.insert(*name)).collect()
     }
 }
 

@@ -45,6 +45,16 @@ pub(crate) fn text(test: &Test, have: &str) -> bool {
     }
 }
 
+/// Whether a fact and a value are both numbers, so that their order is that of numbers.
+pub(crate) fn are_numbers(value: &Value, want: &str) -> bool {
+    let have = match value {
+        Value::Number(number) => number.as_f64().is_some(),
+        Value::String(text) => Decimal::parse(text).is_some(),
+        _ => false,
+    };
+    have && Decimal::parse(want).is_some()
+}
+
 /// An output of a data function.
 pub(crate) fn data(test: &Test, value: &Value) -> bool {
     match (test, value) {
@@ -104,6 +114,16 @@ impl Literal {
                 let float: f64 = lower.parse().ok()?;
                 float.is_finite().then_some(Self::Float(if negative { -float } else { float }))
             }
+        }
+    }
+}
+
+impl Literal {
+    /// Whether it is an integer, however written.
+    pub(crate) fn is_whole(self) -> bool {
+        match self {
+            Self::Integer(_) => true,
+            Self::Float(float) => float.fract() == 0.0,
         }
     }
 }

@@ -51,10 +51,7 @@ impl Query {
     pub fn evaluate(&self, node: &NodeView<'_>) -> Verdict {
         let mut answers = Vec::new();
         for call in self.data_calls() {
-            let argument = call.argument.as_deref();
-            let allowed = !call.has_backtick();
-            let answer = node.data.filter(|_| allowed).and_then(|ask| ask(&call.function, argument));
-            let Some(outputs) = answer else { return Verdict::Undecidable(call.clone()) };
+            let Some(outputs) = answer(call, node) else { return Verdict::Undecidable(call.clone()) };
             answers.push((call, outputs));
         }
         if holds(self.expr(), node, &answers) { Verdict::Matches } else { Verdict::Differs }
@@ -69,6 +66,12 @@ impl DataCall {
     }
 }
 
+/// What the node's function answers; `None` where it has no such function, or may not be asked.
+pub(crate) fn answer(call: &DataCall, node: &NodeView<'_>) -> Option<Map<String, Value>> {
+    let ask = node.data.filter(|_| !call.has_backtick())?;
+    ask(&call.function, call.argument.as_deref())
+}
+
 pub(crate) type Answers<'q> = [(&'q DataCall, Map<String, Value>)];
 
 pub(crate) fn holds(expr: &Expr, node: &NodeView<'_>, answers: &Answers<'_>) -> bool {
@@ -80,7 +83,7 @@ pub(crate) fn holds(expr: &Expr, node: &NodeView<'_>, answers: &Answers<'_>) -> 
     }
 }
 
-fn term_holds(term: &Term, node: &NodeView<'_>, answers: &Answers<'_>) -> bool {
+pub(crate) fn term_holds(term: &Term, node: &NodeView<'_>, answers: &Answers<'_>) -> bool {
     match term {
         Term::Class(name) => node.classes.iter().any(|class| class == name),
         Term::ClassMatches(pattern) => node.classes.iter().any(|class| pattern.is_match(class)),
@@ -91,7 +94,7 @@ fn term_holds(term: &Term, node: &NodeView<'_>, answers: &Answers<'_>) -> bool {
             "agent" => node.agents.iter().any(|name| compare::text(test, name)),
             name => lookup_fact(node.facts, name).is_some_and(|fact| compare::fact(test, fact)),
         },
-        Term::Data { call, field, test } => answers
+        Term::Data { call, field, test, .. } => answers
             .iter()
             .find(|(asked, _)| *asked == call)
             .and_then(|(_, outputs)| output(outputs, field.as_deref()))
@@ -99,7 +102,7 @@ fn term_holds(term: &Term, node: &NodeView<'_>, answers: &Answers<'_>) -> bool {
     }
 }
 
-fn output<'a>(outputs: &'a Map<String, Value>, field: Option<&str>) -> Option<&'a Value> {
+pub(crate) fn output<'a>(outputs: &'a Map<String, Value>, field: Option<&str>) -> Option<&'a Value> {
     match field {
         Some(field) => outputs.get(field),
         None if outputs.len() == 1 => outputs.values().next(),

@@ -1,9 +1,10 @@
 //! A query out of the filter flags `-F -C -A -I -W -S`.
 
+use std::collections::HashSet;
+
 use super::{
-    MAX_PATTERNS, ParseError,
+    DataFunctions, MAX_PATTERNS, ParseError, Pattern, QueryFault,
     ast::{Expr, Query, Term, Test},
-    eval::{self, NodeView},
     parse,
 };
 use crate::nodeset;
@@ -28,6 +29,9 @@ pub struct Filter {
     pub queries: Vec<String>,
 }
 
+/// Stands for the flag where the fault lies with none of them alone.
+const ALL: &str = "filter";
+
 /// A flag that makes no query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{flag} {value}`: {error}")]
@@ -41,6 +45,11 @@ pub struct FilterError {
 }
 
 impl FilterError {
+    /// Whether each flag is well, and all together make a query that passes a limit.
+    pub fn is_too_large(&self) -> bool {
+        self.flag == ALL
+    }
+
     fn of<'a>(flag: &'static str, value: &'a str) -> impl FnOnce(ParseError) -> Self + use<'a> {
         move |error| Self { flag, value: value.to_owned(), error }
     }
@@ -86,10 +95,13 @@ impl Filter {
         for text in &self.agents {
             // Every node of the ancestor had this one; old scripts ask for it.
             if text != "mcollective" {
-                parts.push(named("agent", text).map_err(FilterError::of("-A", text))?);
+                parts.push(agent(text).map_err(FilterError::of("-A", text))?);
             }
         }
         for text in &self.words {
+            if text.trim().is_empty() {
+                return Err(FilterError::of("-W", text)(ParseError::new(0..text.len(), "a word is missing")));
+            }
             for word in text.split_whitespace() {
                 let fact = !word.starts_with('/') && word.contains(['=', '<', '>']);
                 let term = if fact { parse::comparison(word) } else { parse::class(word) };
@@ -104,42 +116,69 @@ impl Filter {
         Query::assembled(expr).map(Some).map_err(|error| {
             let help = format!("use fewer names, or at most {MAX_PATTERNS} regular expressions");
             let error = ParseError::new(0..0, format!("all flags together: {error}")).help(help);
-            FilterError { flag: "filter", value: String::new(), error }
+            FilterError { flag: ALL, value: String::new(), error }
         })
     }
 
-    /// Whether `-I` alone lets this name pass; true without any. For lists of nodes that
-    /// come from elsewhere and are not asked.
+    /// What `-I` says of names that come from elsewhere; `None` without any.
     ///
     /// # Errors
     /// On an entry at fault.
-    pub fn matches_name(&self, name: &str) -> Result<bool, FilterError> {
-        let Some(expr) = self.identity_expr()? else { return Ok(true) };
-        let facts = serde_json::Map::new();
-        let node = NodeView {
-            identity: name,
-            facts: &facts,
-            classes: &[],
-            agents: &[],
-            collectives: &[],
-            data: None,
-        };
-        Ok(eval::holds(&expr, &node, &[]))
+    pub fn names(&self) -> Result<Option<NameFilter>, FilterError> {
+        if self.identities.is_empty() {
+            return Ok(None);
+        }
+        let mut filter = NameFilter::default();
+        for entry in &self.identities {
+            if entry.starts_with('/') {
+                filter.patterns.push(parse::flag_pattern(entry).map_err(FilterError::of("-I", entry))?);
+            } else {
+                filter.names.extend(unfold(entry)?);
+            }
+        }
+        Ok(Some(filter))
+    }
+
+    /// The same flags without `-I`.
+    #[must_use]
+    pub fn without_names(&self) -> Self {
+        Self { identities: Vec::new(), ..self.clone() }
+    }
+
+    /// What is wrong with data functions, each in the text of its `-S`; no other flag can ask one. Texts that do not
+    /// parse are left to [`Self::query`].
+    pub fn check(&self, functions: &DataFunctions) -> Vec<(&str, QueryFault)> {
+        let faults = |text: &str| Query::parse(text).map(|query| query.check(functions)).unwrap_or_default();
+        let each = self.queries.iter().map(|text| (text.as_str(), faults(text)));
+        each.flat_map(|(text, faults)| faults.into_iter().map(move |fault| (text, fault))).collect()
     }
 
     fn identity_expr(&self) -> Result<Option<Expr>, FilterError> {
-        let mut parts = Vec::new();
-        for entry in &self.identities {
-            if entry.starts_with('/') {
-                parts.push(named("identity", entry).map_err(FilterError::of("-I", entry))?);
-                continue;
-            }
-            for name in unfold(entry)? {
-                let test = Test::Equals(name);
-                parts.push(Expr::Term(Term::Fact { name: "identity".into(), test }));
-            }
-        }
-        Ok(Expr::any(parts))
+        let Some(filter) = self.names()? else { return Ok(None) };
+        let mut names: Vec<String> = filter.names.into_iter().collect();
+        nodeset::sort_names(&mut names);
+        let tests = names.into_iter().map(Test::Equals).chain(filter.patterns.into_iter().map(Test::Matches));
+        Ok(Expr::any(tests.map(|test| Expr::Term(Term::Fact { name: "identity".into(), test })).collect()))
+    }
+}
+
+/// Names that `-I` lets pass: any entry may match.
+#[derive(Debug, Clone, Default)]
+pub struct NameFilter {
+    names: HashSet<String>,
+    patterns: Vec<Pattern>,
+}
+
+impl FromIterator<String> for NameFilter {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        Self { names: names.into_iter().collect(), patterns: Vec::new() }
+    }
+}
+
+impl NameFilter {
+    /// Whether a name passes. The cost follows the patterns, not the names.
+    pub fn matches(&self, name: &str) -> bool {
+        self.names.contains(name) || self.patterns.iter().any(|pattern| pattern.is_match(name))
     }
 }
 
@@ -151,8 +190,7 @@ fn unfold(entry: &str) -> Result<Vec<String>, FilterError> {
         .map_err(|error| FilterError::of("-I", entry)(ParseError::new(error.span, error.message)))
 }
 
-/// An exact value or a `/regex/` for one of the facts that every node has.
-fn named(fact: &str, text: &str) -> Result<Expr, ParseError> {
+fn agent(text: &str) -> Result<Expr, ParseError> {
     if text.is_empty() {
         return Err(ParseError::new(0..0, "a name is missing"));
     }
@@ -161,5 +199,5 @@ fn named(fact: &str, text: &str) -> Result<Expr, ParseError> {
     } else {
         Test::Equals(text.to_owned())
     };
-    Ok(Expr::Term(Term::Fact { name: fact.into(), test }))
+    Ok(Expr::Term(Term::Fact { name: "agent".into(), test }))
 }

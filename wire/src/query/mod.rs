@@ -16,19 +16,24 @@ mod check;
 mod compare;
 mod error;
 mod eval;
+mod explain;
 mod facts;
 pub mod filter;
+mod functions;
 mod parse;
 mod pattern;
 mod print;
 mod scan;
 mod value;
 
-pub use ast::{DataCall, Expr, Order, Query, Term, Test};
-pub use check::{Outputs, QueryFault};
+pub use ast::{DataCall, Expr, Order, Places, Query, Term, Test};
+pub use check::{FaultKind, QueryFault};
 pub use error::ParseError;
 pub use eval::{NodeView, Verdict};
+pub use explain::{Explanation, Finding, Shown};
 pub use facts::lookup_fact;
+pub use functions::{DataFunction, DataFunctions};
+pub(crate) use parse::list as parse_list;
 pub use pattern::Pattern;
 pub(crate) use pattern::explain as explain_regex;
 
@@ -38,6 +43,8 @@ pub const MAX_LENGTH: usize = 8 * 1024;
 pub const MAX_DEPTH: usize = 32;
 /// Most regular expressions in one query; each may compile to a megabyte.
 pub const MAX_PATTERNS: usize = 32;
+/// Most comparisons of data functions in one query: each may start a program on every node.
+pub const MAX_DATA_CALLS: usize = 32;
 
 /// What separates words: any white space.
 pub(crate) fn is_blank(c: char) -> bool {

@@ -20,7 +20,7 @@ pub(crate) fn query(text: &str) -> Parsed<Expr> {
             format!("the query is {} bytes long, the limit is {MAX_LENGTH}", text.len()),
         ));
     }
-    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    let mut parser = Parser::new(text);
     let expr = parser.any()?;
     match parser.peek() {
         None => Ok(expr),
@@ -31,7 +31,7 @@ pub(crate) fn query(text: &str) -> Parsed<Expr> {
 /// Parses one comparison of a fact as the flag `-F` takes it: the value is all that
 /// follows the operator, quotes and blanks included.
 pub(crate) fn comparison(text: &str) -> Parsed<Term> {
-    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    let mut parser = Parser::new(text);
     parser.skip_blanks();
     let name = parser.fact_name()?;
     parser.skip_blanks();
@@ -55,12 +55,30 @@ pub(crate) fn class(text: &str) -> Parsed<Term> {
     if text.starts_with('/') {
         return Ok(Term::ClassMatches(flag_pattern(text)?));
     }
-    let mut parser = Parser { text, at: 0, depth: 0, patterns: 0 };
+    let mut parser = Parser::new(text);
     let name = parser.fact_name()?;
     if parser.at < text.len() {
         return Err(ParseError::new(parser.at..text.len(), "this is no name of a class"));
     }
     Ok(Term::Class(name.into()))
+}
+
+/// Where the terms of a list stand that are joined by nothing but blanks, as in a column of a
+/// policy.
+pub(crate) fn list(text: &str) -> Parsed<Vec<Range<usize>>> {
+    let mut parser = Parser::new(text);
+    let mut spans = Vec::new();
+    loop {
+        parser.skip_blanks();
+        if parser.at == text.len() {
+            return Ok(spans);
+        }
+        let start = parser.at;
+        parser.term()?;
+        // What looks for an operator runs over the blanks in front of the next term.
+        let length = text.get(start..parser.at).unwrap_or_default().trim_end_matches(is_blank).len();
+        spans.push(start..start + length);
+    }
 }
 
 /// A flag's value that begins with `/`.
@@ -78,6 +96,7 @@ pub(super) struct Parser<'t> {
     pub(super) at: usize,
     depth: usize,
     pub(super) patterns: usize,
+    pub(super) data_calls: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -88,6 +107,10 @@ enum Keyword {
 }
 
 impl<'t> Parser<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0, depth: 0, patterns: 0, data_calls: 0 }
+    }
+
     pub(super) fn rest(&self) -> &'t str {
         self.text.get(self.at..).unwrap_or_default()
     }
@@ -163,13 +186,23 @@ impl<'t> Parser<'t> {
                 .help(format!("write `{word}`"));
             }
         }
+        for spelling in ["!~", "~=", "~"] {
+            if rest.starts_with(spelling) {
+                let span = self.at..self.at + spelling.len();
+                return ParseError::new(span, format!("`{spelling}` is no operator"))
+                    .help("write `=~ /…/`, or `!= /…/` for its negation");
+            }
+        }
         let length = scan::word(rest).max(self.peek().map_or(0, char::len_utf8));
         let span = self.at..self.at + length;
         let word = rest.get(..length).unwrap_or_default();
         if let Some(error) = misspelt_keyword(word, span.clone()) {
             return error;
         }
-        ParseError::new(span, "two terms stand side by side").help("join them by `and` or `or`")
+        ParseError::new(span, "two terms stand side by side").help(match self.peek() {
+            Some('(') => "join them by `and` or `or`; the `(` of a data function follows its name directly",
+            _ => "join them by `and` or `or`; a value with blanks is quoted",
+        })
     }
 
     fn unary(&mut self) -> Parsed<Expr> {
@@ -242,13 +275,14 @@ impl<'t> Parser<'t> {
         let end = self.at;
         self.skip_blanks();
         if let Some(op) = self.operator() {
-            let test = self.value(op)?;
+            let (test, _) = self.value(op)?;
             return Ok(Term::Fact { name: name.into(), test });
         }
         let glued = self.rest().chars().next().filter(|c| self.at == end && !is_blank(*c) && *c != ')');
         match glued {
-            Some('&' | '|') => Err(self.side_by_side()),
-            Some('!' | '~') => Err(self.error_here("this is no operator").help("write `!=` or `=~`")),
+            Some('&' | '|' | '~') => Err(self.side_by_side()),
+            Some('!') if self.rest().starts_with("!~") => Err(self.side_by_side()),
+            Some('!') => Err(self.error_here("`!` is no operator").help("write `!=`")),
             Some(_) => Err(self.error_here(format!("the name `{name}` ends here"))),
             None => Ok(Term::Class(name.into())),
         }
@@ -293,9 +327,13 @@ impl<'t> Parser<'t> {
         let (text, span) = self.take(length);
         let pattern = self.pattern(text.get(1..length - 1).unwrap_or_default(), span.clone())?;
         match self.peek() {
-            Some(c) if !is_blank(c) && c != ')' => Err(self
-                .error_here("a regular expression alone is matched against classes")
-                .help("a comparison begins with the name of a fact: `fact = /regex/`")),
+            Some(c) if !is_blank(c) && c != ')' => {
+                let error = self.error_here("a regular expression alone is matched against classes");
+                Err(match scan::operator(self.rest()) {
+                    Some(_) => error.help("a comparison begins with the name of a fact: `fact = /regex/`"),
+                    None => error.help("within the expression write `\\/`; otherwise a blank follows it"),
+                })
+            }
             _ => Ok(Term::ClassMatches(pattern)),
         }
     }

@@ -47,7 +47,7 @@ impl Display for Term {
             Self::Class(name) => f.write_str(name),
             Self::ClassMatches(pattern) => write!(f, "/{}/", pattern.source()),
             Self::Fact { name, test } => write!(f, "{name} {test}"),
-            Self::Data { call, field, test } => {
+            Self::Data { call, field, test, .. } => {
                 call.fmt(f)?;
                 if let Some(field) = field {
                     write!(f, ".{field}")?;

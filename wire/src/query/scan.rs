@@ -81,9 +81,11 @@ pub(crate) fn bare_regex(text: &str) -> usize {
 /// Within `'…'` everything is literal. Within `"…"` a quote is written `\"`; a backslash
 /// is itself unless a quote follows, where it is doubled (`"C:\dir\\"`).
 pub(crate) fn quoted(text: &str) -> Result<(String, usize), ParseError> {
-    let unclosed = || ParseError::new(0..text.len(), "the quote is not closed");
     let mut chars = text.char_indices();
-    let Some((_, quote)) = chars.next() else { return Err(unclosed()) };
+    let quote = chars.next().map_or('"', |(_, quote)| quote);
+    let unclosed = || {
+        ParseError::new(0..text.len(), "the quote is not closed").help(format!("end the text with `{quote}`"))
+    };
     let mut content = String::new();
     let mut backslashes = 0usize;
     for (at, c) in chars {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    MAX_PATTERNS, ParseError,
-    ast::{DataCall, Term, Test},
+    MAX_DATA_CALLS, MAX_PATTERNS, ParseError,
+    ast::{DataCall, Places, Term, Test},
     is_blank,
     parse::{Parsed, Parser},
     pattern::{Pattern, between_slashes},
@@ -19,12 +19,20 @@ impl Parser<'_> {
                 format!("`{function}` is no name of a data function"),
             ));
         }
+        let mut places = Places { function: start..self.at, ..Places::default() };
+        self.data_calls += 1;
+        if self.data_calls > MAX_DATA_CALLS {
+            let message = format!("the query asks data functions more than {MAX_DATA_CALLS} times");
+            return Err(ParseError::new(places.function, message));
+        }
         let (_, opening) = self.take(1);
         self.skip_blanks();
+        let quote = self.at;
         let argument = match self.peek() {
             Some('\'' | '"') => Some(self.quoted()?),
             _ => None,
         };
+        places.argument = quote..self.at;
         self.skip_blanks();
         match self.peek() {
             Some(')') => self.take(1),
@@ -39,13 +47,15 @@ impl Parser<'_> {
             }
         };
         let mut field = None;
+        places.field = self.at..self.at;
         if self.peek() == Some('.') {
             self.take(1);
             let length = self.rest().find(|c| !is_word_char(c)).unwrap_or(self.rest().len());
             if length == 0 {
                 return Err(self.error_here("the name of an output is missing after the dot"));
             }
-            field = Some(self.take(length).0.to_owned());
+            let (name, place) = self.take(length);
+            (field, places.field) = (Some(name.to_owned()), place);
             if self.peek() == Some('.') {
                 return Err(self.error_here("an output has no parts"));
             }
@@ -55,8 +65,9 @@ impl Parser<'_> {
             return Err(ParseError::new(start..self.at, "the data function is not compared with anything")
                 .help(format!("write `{function}('…').output = value`")));
         };
-        let test = self.value(op)?;
-        Ok(Term::Data { call: DataCall { function: function.into(), argument }, field, test })
+        let (test, value) = self.value(op)?;
+        places.value = value;
+        Ok(Term::Data { call: DataCall { function: function.into(), argument }, field, test, places })
     }
 
     pub(super) fn operator(&mut self) -> Option<Op> {
@@ -71,8 +82,8 @@ impl Parser<'_> {
         Ok(content)
     }
 
-    /// The value after an operator: quoted, or bare.
-    pub(super) fn value(&mut self, op: Op) -> Parsed<Test> {
+    /// The value after an operator, quoted or bare, and its place.
+    pub(super) fn value(&mut self, op: Op) -> Parsed<(Test, Range<usize>)> {
         let operator_end = self.at;
         self.skip_blanks();
         let start = self.at;
@@ -90,7 +101,7 @@ impl Parser<'_> {
                         .error_here("text follows directly on the closing quote")
                         .help("quote the whole value; within \"…\" a quote is written \\\""));
                 }
-                return self.test(op, &text, span, false);
+                return Ok((self.test(op, &text, span.clone(), false)?, span));
             }
             Some(_) => {}
         }
@@ -105,11 +116,16 @@ impl Parser<'_> {
             let place = start + bad.0..start + bad.0 + bad.1.len();
             return Err(match bad.1 {
                 "&&" => ParseError::new(place, "`&&` is no operator").help("write `and`, or quote the value"),
+                other if is_regex => {
+                    let code = other.bytes().next().unwrap_or_default();
+                    ParseError::new(place, format!("a regular expression cannot hold {other}"))
+                        .help(format!("write `\\x{code:02x}`"))
+                }
                 other => ParseError::new(place, format!("a bare value cannot hold {other}"))
                     .help("quote the value"),
             });
         }
-        self.test(op, text, span, true)
+        Ok((self.test(op, text, span.clone(), true)?, span))
     }
 
     /// Joins operator and value. `bare` says that slashes make a regex of it.

@@ -154,7 +154,10 @@ impl Aggregate {
         }
         let result = match self.function {
             _ if numbers.is_empty() => None,
-            AggregateFunction::Average => Number::from_f64(float_sum(&numbers) / numbers.len() as f64),
+            AggregateFunction::Average => {
+                let mean = float_sum(&numbers) / numbers.len() as f64;
+                Some(Number::from_f64(mean).ok_or("the sum behind the average is too large")?)
+            }
             AggregateFunction::Min => numbers.into_iter().min_by(|a, b| compare(a, b)).cloned(),
             // Of equals the first, as with the smallest.
             AggregateFunction::Max => numbers.into_iter().rev().max_by(|a, b| compare(a, b)).cloned(),
@@ -219,7 +222,15 @@ struct Counts {
 impl Counts {
     fn add(&mut self, value: &Value) {
         let next = self.list.len();
-        let place = *self.places.entry(value.to_string()).or_insert(next);
+        // Nodes need not agree on the order of the fields of an object.
+        let key = if value.is_object() || value.is_array() {
+            let mut sorted = value.clone();
+            sorted.sort_all_objects();
+            sorted.to_string()
+        } else {
+            value.to_string()
+        };
+        let place = *self.places.entry(key).or_insert(next);
         match self.list.get_mut(place) {
             Some((_, count)) => *count += 1,
             None => self.list.push((value.clone(), 1)),

@@ -19,16 +19,30 @@ impl ActionSchema {
         }
     }
 
-    /// Converts several arguments.
+    /// Converts several arguments, each of which may be given once.
     ///
     /// # Errors
-    /// With every fault.
+    /// With every fault, in the order of the arguments.
     pub fn coerce_texts<'a>(
         &self,
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Map<String, Value>, Vec<ArgumentFault>> {
+        let (arguments, faults) = self.coerce_each(pairs);
+        if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+    }
+
+    /// As [`ActionSchema::coerce_texts`], but gives what could be converted besides the faults, so that it can be
+    /// checked too.
+    pub fn coerce_each<'a>(
+        &self,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Map<String, Value>, Vec<ArgumentFault>) {
         let (mut arguments, mut faults) = (Map::new(), Vec::new());
         for (name, text) in pairs {
+            if arguments.contains_key(name) {
+                faults.push(self.repeated(name));
+                continue;
+            }
             match self.coerce_text(name, text) {
                 Ok(value) => {
                     arguments.insert(name.to_owned(), value);
@@ -36,7 +50,7 @@ impl ActionSchema {
                 Err(fault) => faults.push(fault),
             }
         }
-        if faults.is_empty() { Ok(arguments) } else { Err(faults) }
+        (arguments, faults)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading a schema file, with every fault of it at once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -13,36 +13,66 @@ use super::{
 const MAX_TIMEOUT: f64 = 7.0 * 24.0 * 3600.0;
 
 /// Something missing or wrong in a schema; the caller knows the file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaError {
-    /// Path of the field, such as `actions.restart.input.service.maxlength`.
+    /// Path of the field, such as `actions.restart.input.service.maxlength`; `the file` for the whole of it.
     pub field: String,
     /// What is wrong with it.
     pub message: String,
+    /// Line and column, counted from one, where the text is no JSON or TOML.
+    pub place: Option<(usize, usize)>,
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "line {line}, column {column}: {}", self.message),
+            None => write!(f, "{}: {}", self.field, self.message),
+        }
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+impl SchemaError {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), place: None }
+    }
+
+    /// The error of a text that is no JSON.
+    pub(crate) fn of_json(error: &serde_json::Error) -> Self {
+        let said = error.to_string();
+        let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
+        let message = format!("the file is not valid JSON: {said}");
+        Self { place: Some((error.line(), error.column().max(1))), ..Self::new("the file", message) }
+    }
+
+    /// The error of a text that is no TOML.
+    fn of_toml(text: &str, error: &toml::de::Error) -> Self {
+        let said = error.message().lines().collect::<Vec<_>>().join("; ");
+        let place = error.span().map(|span| {
+            let before = text.get(..span.start).unwrap_or(text);
+            let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count());
+            (before.matches('\n').count() + 1, column + 1)
+        });
+        Self { place, ..Self::new("the file", format!("the file is not valid TOML: {said}")) }
+    }
 }
 
 type Loaded = Result<AgentSchema, Vec<SchemaError>>;
 
-fn whole_file(message: impl Into<String>) -> Vec<SchemaError> {
-    vec![SchemaError { field: "the file".into(), message: message.into() }]
-}
-
 fn bounded(text: &str) -> Result<&str, Vec<SchemaError>> {
     let fits = text.len() <= MAX_SCHEMA;
-    if fits { Ok(text) } else { Err(whole_file(format!("is longer than {MAX_SCHEMA} bytes"))) }
+    let too_long = || vec![SchemaError::new("the file", format!("is longer than {MAX_SCHEMA} bytes"))];
+    if fits { Ok(text) } else { Err(too_long()) }
 }
 
 pub(crate) fn from_json(text: &str) -> Loaded {
-    let source = serde_json::from_str(bounded(text)?)
-        .map_err(|error| whole_file(format!("is not valid JSON: {error}")))?;
-    from_value(source)
+    from_value(serde_json::from_str(bounded(text)?).map_err(|error| vec![SchemaError::of_json(&error)])?)
 }
 
 pub(crate) fn from_toml(text: &str) -> Loaded {
-    let source = toml::from_str(bounded(text)?)
-        .map_err(|error| whole_file(format!("is not valid TOML: {}", error.to_string().trim_end())))?;
-    from_value(source)
+    from_value(toml::from_str(bounded(text)?).map_err(|error| vec![SchemaError::of_toml(text, &error)])?)
 }
 
 pub(crate) fn from_value(source: Value) -> Loaded {
@@ -62,7 +92,7 @@ struct Loader {
 /// handed out then.
 impl Loader {
     fn fault(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(SchemaError { field: field.into(), message: message.into() });
+        self.errors.push(SchemaError::new(field, message));
     }
 
     fn agent(&mut self, source: Value) -> Option<AgentSchema> {
@@ -83,10 +113,7 @@ impl Loader {
             version: self.text("metadata", metadata, "version"),
             url: self.text("metadata", metadata, "url"),
             timeout: self.timeout(metadata),
-            provider: match metadata.get("provider").and_then(Value::as_str) {
-                Some("builtin") => Provider::Builtin,
-                _ => Provider::External,
-            },
+            provider: self.provider(metadata),
             open_inputs: self.flag("metadata", metadata, "open_inputs", Some(false)),
             extra: metadata
                 .iter()
@@ -292,12 +319,26 @@ impl Loader {
             (None, Some(default)) => return default,
             _ => self.text(place, fields, "type"),
         };
-        let known = ValueType::ALL.into_iter().find(|kind| kind.as_str() == text);
+        // Older published files write `Hash` and `Array`.
+        let lower = if matches!(text.as_str(), "Hash" | "Array") { text.to_ascii_lowercase() } else { text };
+        let known = ValueType::ALL.into_iter().find(|kind| kind.as_str() == lower);
         if known.is_none() && fields.get("type").is_some_and(Value::is_string) {
             let names = ValueType::ALL.map(ValueType::as_str).join(", ");
             self.fault(format!("{place}.type"), format!("must be one of {names}"));
         }
         known.unwrap_or_default()
+    }
+
+    /// Published schemas name further providers, such as `golang`: all of them run beside the node.
+    fn provider(&mut self, metadata: &Map<String, Value>) -> Provider {
+        match metadata.get("provider") {
+            Some(Value::String(name)) if name == "builtin" => Provider::Builtin,
+            None | Some(Value::Null | Value::String(_)) => Provider::External,
+            Some(_) => {
+                self.fault("metadata.provider", "must be a string: builtin or external");
+                Provider::External
+            }
+        }
     }
 
     fn timeout(&mut self, metadata: &Map<String, Value>) -> Duration {
@@ -337,7 +378,7 @@ impl Loader {
     }
 }
 
-const KNOWN_METADATA: [&str; 9] =
+pub(super) const KNOWN_METADATA: [&str; 9] =
     ["name", "description", "author", "license", "version", "url", "timeout", "provider", "open_inputs"];
 
 const DISPLAYS: [(&str, Display); 4] = [

@@ -8,15 +8,19 @@ mod aggregate;
 mod coerce;
 mod format;
 mod load;
+mod pattern;
 mod types;
 mod validate;
 mod validator;
+mod warnings;
 
 pub use aggregate::{Aggregate, AggregateError, AggregateFunction, AggregateResult, AggregateValue};
 pub use load::SchemaError;
 pub use types::{ActionSchema, AgentSchema, Display, Effect, InputSchema, OutputSchema, Provider, ValueType};
+pub(crate) use validate::nearest;
 pub use validate::{ArgumentFault, FaultKind};
 pub use validator::Validator;
+pub use warnings::SchemaWarning;
 
 /// Longest schema file in bytes: a node serves it in one message.
 pub const MAX_SCHEMA: usize = 512 * 1024;

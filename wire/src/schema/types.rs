@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Aggregate, SchemaError, Validator, load};
+use super::{Aggregate, SchemaError, SchemaWarning, Validator, load, warnings};
 
 /// One agent: what it is and what it can do.
 ///
@@ -186,6 +186,12 @@ impl AgentSchema {
         load::from_value(source)
     }
 
+    /// What loads and is hardly meant: keys that nothing reads, defaults that never stand in or are refused themselves,
+    /// aggregates that cannot be computed.
+    pub fn warnings(&self) -> Vec<SchemaWarning> {
+        warnings::of(self)
+    }
+
     /// An action by its name.
     pub fn action(&self, name: &str) -> Option<&ActionSchema> {
         self.actions.get(name)
@@ -263,6 +269,17 @@ impl ActionSchema {
             }
         }
         arguments
+    }
+}
+
+impl Display {
+    /// Whether a result is shown that ended `ok`, or did not.
+    pub fn shows(self, is_ok: bool) -> bool {
+        match self {
+            Self::Ok => is_ok,
+            Self::Failed => !is_ok,
+            Self::Flatten | Self::Always => true,
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub enum FaultKind {
     Missing,
     /// No input has this name.
     Unknown,
+    /// The argument is given twice.
+    Repeated,
     /// The value is of another type.
     Type,
     /// The value is not one of the list.
@@ -61,6 +63,15 @@ impl ActionSchema {
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    /// The fault of a name that stands twice on a command line.
+    pub(crate) fn repeated(&self, name: &str) -> ArgumentFault {
+        ArgumentFault {
+            input: shortened(name),
+            kind: FaultKind::Repeated,
+            message: "is given twice; which value is meant?".into(),
+        }
     }
 
     /// The fault of an argument that no input describes.
@@ -135,7 +146,7 @@ fn shortened(name: &str) -> String {
 }
 
 /// The known name that is most likely meant.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = shortened(name);
     known
         .map(|candidate| (strsim::damerau_levenshtein(&name, candidate), candidate))

@@ -2,13 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::Value;
 
-use crate::query;
-
-/// Compiled size of one expression.
-const COMPILED_LIMIT: usize = 1024 * 1024;
+use super::pattern;
 
 /// A named check or a regular expression.
 #[derive(Debug, Clone)]
@@ -33,11 +30,18 @@ pub enum Validator {
     Array,
     /// A JSON object.
     Hash,
+    /// A check that Choria publishes as a validator plugin, beside the agents whose schemas name it.
+    Published {
+        /// What the text must be, with its article.
+        what: &'static str,
+        /// The check.
+        regex: Regex,
+    },
     /// The expression is found in the text.
     Pattern {
         /// As written in the schema.
         source: String,
-        /// Compiled, with `^`, `$` and `\Z` tied to the ends of the whole value.
+        /// Compiled: `^`, `$` and `\Z` mean the ends of the whole value.
         regex: Regex,
     },
 }
@@ -60,22 +64,8 @@ impl Validator {
             "array" => Self::Array,
             "hash" => Self::Hash,
             "" => return Err("is empty; `.` accepts any text of at least one character".into()),
-            name if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
-                return Err(format!(
-                    "`{name}` is no known validator (shellsafe, ipv4address, ipv6address, ipaddress, integer, \
-                     float, number, boolean, array, hash); a regular expression needs an anchor or another \
-                     special character, such as `^{name}$`"
-                ));
-            }
-            source => {
-                let regex = RegexBuilder::new(&whole_value_anchors(source))
-                    .size_limit(COMPILED_LIMIT)
-                    .dfa_size_limit(COMPILED_LIMIT)
-                    .nest_limit(64)
-                    .build()
-                    .map_err(|error| query::explain_regex(&error))?;
-                Self::Pattern { source: source.to_owned(), regex }
-            }
+            name if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => published(name)?,
+            source => Self::Pattern { source: source.to_owned(), regex: pattern::compile(source)? },
         };
         Ok(named)
     }
@@ -94,7 +84,7 @@ impl Validator {
             Self::Boolean => matches!(text, "true" | "false"),
             Self::Array => json().is_some_and(|value| value.is_array()),
             Self::Hash => json().is_some_and(|value| value.is_object()),
-            Self::Pattern { regex, .. } => regex.is_match(text),
+            Self::Published { regex, .. } | Self::Pattern { regex, .. } => regex.is_match(text),
         }
     }
 
@@ -111,9 +101,40 @@ impl Validator {
             Self::Boolean => "be `true` or `false`".into(),
             Self::Array => "be a JSON array".into(),
             Self::Hash => "be a JSON object".into(),
+            Self::Published { what, .. } => format!("be {what}"),
             Self::Pattern { source, .. } => format!("match `{source}`"),
         }
     }
+}
+
+/// Validators of the published agents `service`, `package` and `puppet`: name, what the text must be, and the expression.
+const PUBLISHED: [(&str, &str, &str); 6] = [
+    ("service_name", "the name of a service", r"^[a-zA-Z0-9._:@-]+$"),
+    ("package_name", "the name of a package", r"^[a-zA-Z0-9._-]+$"),
+    ("puppet_variable", "the name of a Puppet variable", r"^([a-zA-Z]|[a-zA-Z0-9_]{2,})$"),
+    (
+        "puppet_tags",
+        "Puppet tags, separated by commas",
+        r"^([a-zA-Z]|[a-zA-Z0-9_]{2,})((,|::)([a-zA-Z]|[a-zA-Z0-9_]{2,}))*$",
+    ),
+    ("puppet_resource", "a Puppet resource, such as `File[/etc/motd]`", r"^[a-zA-Z0-9_]+\[.+\]$"),
+    (
+        "puppet_server_address",
+        "the name or address of a host, with a port or without",
+        r"^([a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?|\[[a-fA-F0-9:.]+\](:[0-9]{1,5})?|[a-fA-F0-9]*:[a-fA-F0-9:.]*:[a-fA-F0-9.]*)$",
+    ),
+];
+
+fn published(name: &str) -> Result<Validator, String> {
+    let Some((_, what, source)) = PUBLISHED.into_iter().find(|(known, ..)| *known == name) else {
+        return Err(format!(
+            "`{name}` is no known validator (shellsafe, ipv4address, ipv6address, ipaddress, integer, float, number, \
+             boolean, array, hash, {}); a regular expression needs an anchor or another special character, such as \
+             `^{name}$`",
+            PUBLISHED.map(|(name, ..)| name).join(", ")
+        ));
+    };
+    Ok(Validator::Published { what, regex: pattern::compile(source)? })
 }
 
 /// Refuses every character a POSIX shell, or one of its usual descendants, reads as more
@@ -126,39 +147,4 @@ fn is_shellsafe(text: &str) -> bool {
         word_begins = c == ' ' || c == '\t' || c == '=' || c == ':';
         !special && (c == '\t' || !c.is_control()) && !matches!(c, '\u{2028}' | '\u{2029}')
     })
-}
-
-/// The anchors of other engines, which may stand at each line, become those of the whole
-/// value: a schema's `^[a-z]+$` is meant to keep everything else out.
-fn whole_value_anchors(source: &str) -> String {
-    let mut out = String::with_capacity(source.len() + 8);
-    let mut classes = 0usize;
-    let mut chars = source.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('Z') if classes == 0 => out.push_str(r"\z"),
-                Some(escaped) => out.extend(['\\', escaped]),
-                None => out.push('\\'),
-            },
-            '[' => {
-                classes = classes.saturating_add(1);
-                out.push('[');
-                if chars.next_if_eq(&'^').is_some() {
-                    out.push('^');
-                }
-                if chars.next_if_eq(&']').is_some() {
-                    out.push(']');
-                }
-            }
-            ']' => {
-                classes = classes.saturating_sub(1);
-                out.push(']');
-            }
-            '^' if classes == 0 => out.push_str(r"\A"),
-            '$' if classes == 0 => out.push_str(r"\z"),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -1,6 +1,8 @@
-//! Groups DS and LB.
+//! Groups DS, LB and ID.
 
 use orch_wire::{
+    caller::Caller,
+    ids::NodeName,
     nodeset::{Batch, Limit, ListError, names_from_lines, names_from_results},
     query::filter::Filter,
 };
@@ -21,7 +23,8 @@ pub(crate) fn lists(case: &Case) -> Result<(), String> {
         "flatfile one,two with -I /one/" => {
             let filter = Filter { identities: vec!["/one/".into()], ..Filter::default() };
             let mut names = names_from_lines("one\ntwo\n").unwrap();
-            names.retain(|name| filter.matches_name(name).unwrap());
+            let passing = filter.names().unwrap().unwrap();
+            names.retain(|name| passing.matches(name));
             shown(Ok(names))
         }
         "stdin JSON with a repeated sender" => {
@@ -76,4 +79,15 @@ pub(crate) fn portions(case: &Case) -> Result<(), String> {
         }
         _ => Err("the test does not know this case".into()),
     }
+}
+
+/// `caller id foo=bar`, with quotes where blanks or nothing would be lost, `identity web1`.
+pub(crate) fn names(case: &Case) -> Result<(), String> {
+    let given = |rest: &str| quoted(rest).pop().unwrap_or_else(|| rest.to_owned());
+    let valid = match (case.input.strip_prefix("caller id "), case.input.strip_prefix("identity ")) {
+        (Some(caller), _) => given(caller).parse::<Caller>().is_ok(),
+        (_, Some(node)) => given(node).parse::<NodeName>().is_ok(),
+        _ => return Err("the test does not know this case".into()),
+    };
+    same(if valid { "valid" } else { "invalid" }, &case.expected)
 }

@@ -3,38 +3,7 @@
 use orch_wire::schema::{AgentSchema, AggregateValue, Display, FaultKind, ValueType};
 use serde_json::{Map, Value, json};
 
-use super::{Case, same};
-
-/// The schema that the DV cases speak of.
-fn source() -> Value {
-    let input = |fields: Value| {
-        let mut input = json!({"prompt": "p", "description": "d", "optional": true});
-        input.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        input
-    };
-    let string = |validation: &str, maxlength: u32| {
-        input(json!({"type": "string", "validation": validation, "maxlength": maxlength}))
-    };
-    let typed = |kind: &str| input(json!({"type": kind}));
-    let mut need = string("^[a-z]+$", 5);
-    need["optional"] = json!(false);
-    need["default"] = json!("dflt");
-    let mut opt = string("^[a-z]+$", 5);
-    opt["default"] = json!("odef");
-    json!({
-        "metadata": {"name": "a", "description": "d", "author": "x", "license": "MIT", "version": "1.0.0",
-                     "url": "https://example.com", "timeout": 10},
-        "actions": [
-            {"action": "act", "description": "d", "input": {
-                "s": string("^[a-z]+$", 5), "free": string(".", 0), "safe": string("shellsafe", 50),
-                "ip4": string("ipv4address", 50), "ip6": string("ipv6address", 50), "long": string("^[a-z]+$", 0),
-                "l": input(json!({"type": "list", "list": ["start", "stop"]})), "b": typed("boolean"),
-                "i": typed("integer"), "f": typed("float"), "n": typed("number"),
-            }, "output": {"v": {"description": "d", "display_as": "V"}}},
-            {"action": "req", "description": "d", "input": {"need": need, "opt": opt}},
-        ],
-    })
-}
+use super::{Case, agent::source, same};
 
 fn load(source: Value) -> Result<AgentSchema, String> {
     AgentSchema::from_value(source).map_err(|errors| format!("{errors:?}"))
@@ -96,7 +65,7 @@ fn verdict(result: Result<(), Vec<orch_wire::schema::ArgumentFault>>) -> String 
     let [fault] = faults.as_slice() else { return format!("{faults:?}") };
     let reason = match fault.kind {
         FaultKind::Missing => "missing argument",
-        FaultKind::Unknown => "unknown argument",
+        FaultKind::Unknown | FaultKind::Repeated => "unknown argument",
         FaultKind::Type if fault.message.contains("must be an integer") => "not a integer",
         FaultKind::Type => {
             let wanted = fault.message.split([' ', ',']).nth(3).unwrap();

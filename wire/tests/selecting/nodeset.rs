@@ -1,7 +1,10 @@
 //! Node sets: what folds unfolds, and nothing that arrives costs more than it may.
 
+use std::collections::BTreeSet;
+
 use orch_wire::nodeset::{
-    Batch, Limit, fold, is_name, names_from_lines, names_from_results, natural_order, sort_names, unfold,
+    Batch, Limit, contains, fold, is_name, names_from_lines, names_from_results, natural_order, sort_names,
+    unfold,
 };
 use proptest::prelude::*;
 
@@ -62,6 +65,8 @@ fn malformed_sets_are_refused_at_their_place() {
         ("n[1-05]", 2..6),
         ("n]", 1..2),
         ("é", 0..2),
+        (".a", 0..1),
+        ("b, .a", 3..4),
         ("n[+1]", 2..4),
     ];
     for (text, span) in cases {
@@ -97,9 +102,38 @@ fn lists_name_their_bad_line() {
         "line 3: `b c` is no name of a node (letters, digits, `_`, `.`, `-`)"
     );
     assert_eq!(names_from_results(r#"[{"node":"a"},{"certname":"b"},{"sender":"a"}]"#).unwrap(), ["a", "b"]);
-    for bad in
-        [r#"["a"]"#, r#"[{"name":"a"}]"#, r#"[{"node":"../a"}]"#, r#"{"node":"a"}"#, "[", r#"[{"node":1}]"#]
-    {
+    for own in [
+        r#"{"agent":"node","results":[{"node":"b"},{"node":"a"}]}"#,
+        r#"{"nodes":["b","a"],"unanswered":["c"]}"#,
+        "{\"nodes\":[\"b\"]}\n{\"nodes\":[\"a\",\"b\"]}\n",
+        "\u{feff}b\n a # second\n",
+        r#"[{"sender":null,"node":"b"},{"certname":"a"}]"#,
+    ] {
+        assert_eq!(names_from_results(own).unwrap(), ["b", "a"], "{own}");
+    }
+    let fault = |text: &str| names_from_results(text).unwrap_err().to_string();
+    assert_eq!(
+        fault(r#"[{"node":"a"},{"node":"b\n"}]"#),
+        "entry 2: `b\\n` is no name of a node (letters, digits, `_`, `.`, `-`)"
+    );
+    assert!(fault("[{\"node\":\"a\"}\n{}]").contains("line 2 column 1"));
+    for line in [".a", &"x".repeat(121)] {
+        assert!(names_from_lines(&format!("a\n{line}\n")).unwrap_err().to_string().starts_with("line 2: "));
+    }
+    for bad in [
+        r#"["a"]"#,
+        r#"[{"name":"a"}]"#,
+        r#"[{"node":"../a"}]"#,
+        r#"{"node":"a"}"#,
+        "[",
+        r#"[{"node":1}]"#,
+        "[] a",
+        "{}",
+        r#"{"nodes":[1]}"#,
+        r#"{"nodes":"a"}"#,
+        r#"{"results":["a"]}"#,
+        r#"{"results":1,"nodes":["a"]}"#,
+    ] {
         assert!(names_from_results(bad).is_err(), "{bad}");
     }
 }
@@ -140,11 +174,56 @@ proptest! {
     }
 
     #[test]
-    fn any_names_fold_and_unfold(names in prop::collection::vec("[A-Za-z0-9_.-]{1,30}", 0..20)) {
+    fn any_names_fold_and_unfold(names in prop::collection::vec("[A-Za-z0-9_-][A-Za-z0-9_.-]{0,29}", 0..20)) {
         let mut names = names;
         let text = fold(names.iter().map(String::as_str));
         sort_names(&mut names);
         prop_assert_eq!(unfold(&text).unwrap(), names, "{}", text);
+    }
+
+    /// From left to right, each operator as on the sets of the standard library.
+    #[test]
+    fn operators_are_those_of_sets(
+        first in "[ab]\\[[0-9](-[0-9])?\\]",
+        rest in prop::collection::vec((prop::sample::select(&[',', '!', '&', '^'][..]), "[ab](\\[[0-4]-[5-9](/[1-3])?\\]|[0-9])"), 0..6),
+        stranger in "[abc][0-9]{1,2}",
+    ) {
+        let set = |text: &str| unfold(text).ok().map(BTreeSet::from_iter);
+        let (mut text, Some(mut expected)) = (first.clone(), set(&first)) else { return Ok(()) };
+        for (operator, part) in rest {
+            let part_set: BTreeSet<String> = set(&part).unwrap();
+            expected = match operator {
+                ',' => &expected | &part_set,
+                '!' => &expected - &part_set,
+                '&' => &expected & &part_set,
+                _ => &expected ^ &part_set,
+            };
+            text.push(operator);
+            text.push_str(&part);
+        }
+        let found = unfold(&text).unwrap();
+        prop_assert_eq!(&BTreeSet::from_iter(found.iter().cloned()), &expected, "{}", text);
+        prop_assert_eq!(found.len(), expected.len());
+        prop_assert_eq!(contains(&text, &stranger), Ok(expected.contains(&stranger)), "{}", text);
+        for name in &expected {
+            prop_assert_eq!(contains(&text, name), Ok(true), "{}", text);
+        }
+    }
+
+    /// A bracket is the numbers that a loop counts, each padded to the width of the first.
+    #[test]
+    fn a_bracket_is_what_a_loop_counts(first in 0u64..120, more in 0u64..60, step in 1u64..7, width in 0usize..5) {
+        let padded = |number: u64| format!("n{number:0width$}.x");
+        let ends = (padded(first), padded(first + more));
+        let digits = |name: &str| name.trim_start_matches('n').trim_end_matches(".x").to_owned();
+        let mut expected = Vec::new();
+        let mut number = first;
+        while number <= first + more {
+            expected.push(padded(number));
+            number += step;
+        }
+        let text = format!("n[{}-{}/{step}].x", digits(&ends.0), digits(&ends.1));
+        prop_assert_eq!(unfold(&text).unwrap(), expected, "{}", text);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rules of `query.md`, one by one.
 
-use orch_wire::query::{MAX_DEPTH, MAX_LENGTH, NodeView, Query, Verdict, filter::Filter};
+use orch_wire::query::{MAX_DATA_CALLS, MAX_DEPTH, MAX_LENGTH, NodeView, Query, Verdict, filter::Filter};
 use serde_json::{Map, Value, json};
 
 struct Node {
@@ -202,8 +202,16 @@ fn errors_point_at_the_place() {
         ("‹(  )› and a", "the group is empty", None),
         ("a and ‹(›b", "this parenthesis is not closed", Some("add `)`")),
         ("a‹)›", "this `)` closes nothing", None),
-        ("(a) ‹b›", "two terms stand side by side", Some("join them by `and` or `or`")),
-        ("a=1 ‹b›=2", "two terms stand side by side", Some("join them by `and` or `or`")),
+        (
+            "(a) ‹b›",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; a value with blanks is quoted"),
+        ),
+        (
+            "a=1 ‹b›=2",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; a value with blanks is quoted"),
+        ),
         ("a and‹›", "a term is missing at the end of the query", None),
         ("(a or ‹)›", "a term is missing before this `)`", None),
         ("‹or› a", "a term is missing before `or`", None),
@@ -224,7 +232,8 @@ fn errors_point_at_the_place() {
             "a regular expression alone is matched against classes",
             Some("a comparison begins with the name of a fact: `fact = /regex/`"),
         ),
-        ("a=‹'b›", "the quote is not closed", None),
+        ("a=‹'b›", "the quote is not closed", Some("end the text with `'`")),
+        ("f(‹\"b).x = 1›", "the quote is not closed", Some("end the text with `\"`")),
         (
             "a='b'‹c›",
             "text follows directly on the closing quote",
@@ -249,7 +258,22 @@ fn errors_point_at_the_place() {
             "a term cannot begin with a quote",
             Some("only values and arguments are quoted: `fact = \"a value\"`"),
         ),
-        ("a‹~›b", "this is no operator", Some("write `!=` or `=~`")),
+        ("a‹~›b", "`~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a ‹!~› b", "`!~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a‹!~›/b/", "`!~` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a ‹~=› b", "`~=` is no operator", Some("write `=~ /…/`, or `!= /…/` for its negation")),
+        ("a‹!›b", "`!` is no operator", Some("write `!=`")),
+        ("a=/it‹'›s/", "a regular expression cannot hold '", Some("write `\\x27`")),
+        (
+            "f ‹(›'x').y = 1",
+            "two terms stand side by side",
+            Some("join them by `and` or `or`; the `(` of a data function follows its name directly"),
+        ),
+        (
+            "/a/‹b›/",
+            "a regular expression alone is matched against classes",
+            Some("within the expression write `\\/`; otherwise a blank follows it"),
+        ),
         ("‹Not› a", "`Not` is no operator", Some("write `not`")),
     ];
     for (marked, message, help) in cases {
@@ -277,6 +301,64 @@ fn limits_hold() {
     assert_eq!(huge.message, "the regular expression is too large when compiled");
     assert!(Query::parse("a =~ (?=b)").unwrap_err().message.contains("look-around"));
     assert!(Query::parse("a =~ (?x)b").is_err());
+    let calls = |count: usize| vec!["f('x').y = 1"; count].join(" or ");
+    assert!(Query::parse(&calls(MAX_DATA_CALLS)).is_ok());
+    assert_eq!(
+        Query::parse(&calls(MAX_DATA_CALLS + 1)).unwrap_err().message,
+        "the query asks data functions more than 32 times"
+    );
+}
+
+/// Whatever is repeated until the length is reached is parsed in the time of one walk over it: with a square of the
+/// length this would take minutes.
+#[test]
+fn repetition_to_the_limit_costs_one_walk() {
+    let facts = Map::from_iter([("a".to_owned(), json!({"a": {"a": {"a.a": {"a": 1}}}}))]);
+    let node =
+        NodeView { identity: "n", facts: &facts, classes: &[], agents: &[], collectives: &[], data: None };
+    for piece in [
+        "a and ",
+        "a or ",
+        "!",
+        "(",
+        "a(",
+        "a=/",
+        "a=(",
+        "a='",
+        "a=\\",
+        "/\\/",
+        "\\\"",
+        "a=[",
+        "a.",
+        "a=~(?i",
+        "f('",
+        "&&",
+        "a=b ",
+        "\t",
+        "é",
+        "a=/(a|b)/ or ",
+        "not ",
+        "/a/ ",
+        "a.a.a.a.a=1 or ",
+        "f('').y=1 or ",
+        "a='b' and ",
+        "a==1 and ",
+        "((a)) or ",
+    ] {
+        for tail in ["", "a", "a)", "'", "/", "\""] {
+            let text = piece.repeat((MAX_LENGTH - tail.len()) / piece.len()) + tail;
+            for _ in 0..20 {
+                match Query::parse(&text) {
+                    Ok(query) => {
+                        query.evaluate(&node);
+                        query.explain(&node);
+                        assert!(query.data_calls().len() + query.fact_names().len() <= query.terms().len());
+                    }
+                    Err(error) => assert!(text.get(error.span).is_some(), "{piece}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -332,6 +414,11 @@ fn plain_identities_are_the_set() {
     assert_eq!(names(&Filter::default()), None);
     assert_eq!(names(&flags(|f| f.identities = vec!["a".into(), "/b/".into()])), None);
     assert_eq!(names(&Filter { classes: vec!["c".into()], ..plain }), None);
+    let mixed = flags(|f| f.identities = vec!["web[1-2]".into(), "/^db/".into()]);
+    let passing = mixed.names().unwrap().unwrap();
+    assert_eq!(["web1", "web3", "db7", "xdb"].map(|name| passing.matches(name)), [true, false, true, false]);
+    assert!(Filter::default().names().unwrap().is_none());
+    assert!(mixed.without_names().is_empty());
     for bad in ["", "a b", "a/b", "web[1", "/x"] {
         let filter = flags(|f| f.identities = vec![bad.into()]);
         assert!(filter.query().is_err(), "{bad}");
@@ -344,6 +431,9 @@ fn a_flag_at_fault_is_named() {
     assert_eq!(error.to_string(), "`-F b`: an operator is missing after the name of the fact");
     for bad in ["", "/a", "a b", "and", "a=b", "/(/"] {
         assert!(flags(|f| f.classes = vec![bad.into()]).query().is_err(), "{bad}");
+    }
+    for blank in ["", " \n"] {
+        assert!(flags(|f| f.words = vec![blank.into()]).query().is_err(), "it would let every node pass");
     }
     let many = flags(|f| f.identities = vec!["node[1-2000]".into(), "/x/".into()]).query().unwrap_err();
     assert!(many.to_string().contains("limit"), "{many}");
