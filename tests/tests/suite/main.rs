@@ -10,4 +10,5 @@ mod readme;
 mod reload;
 mod road;
 mod scripts;
+mod system;
 mod usage;
