@@ -98,7 +98,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         Command::Pki(pki) => return pki.run(printer),
         Command::Policy(policy) => return policy.run(printer),
         Command::Agents(agents) if let Some(ended) = agents.offline(printer) => return ended,
-        Command::Match(matching) => return matching.run(printer),
+        Command::Match(matching) => return matching.run(&orch.global, environment, printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
     }
