@@ -273,7 +273,8 @@ impl Fleet {
              [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
              [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[classes]\nfile = \"\"\n",
             self.port,
-            self.path("run").display(),
+            // Sockets of processes that it does not see a node takes for left over, and removes them.
+            if node.root.is_some() { "/run/orch".into() } else { self.path("run") }.display(),
             self.path("agents").display(),
         );
         writeln!(config, "names = {:?}", node.classes)?;

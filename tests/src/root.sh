@@ -13,6 +13,7 @@ mkdir "$layers/upper" "$layers/work" "$layers/merged"
 root=$layers/merged
 mount -t overlay -o "lowerdir=/,upperdir=$layers/upper,workdir=$layers/work" overlay "$root"
 mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=0755 tmpfs "$root/run"
 for shared in "$fleet" "$programs"; do

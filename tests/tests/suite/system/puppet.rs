@@ -9,10 +9,10 @@ use super::kit::{Answer, call, fleet};
 
 /// A puppet that has never run, and whose run applies a manifest beside its configuration.
 const PREPARE: &str = r#"
-rm -rf /var/cache/puppet /var/lib/puppet /run/puppet
+rm -rf /var/cache/puppet/state/* /var/cache/puppet/public/*
 mkdir -p /etc/orch/agents.d
 cd /etc/orch/agents.d
-echo 'runonce = ["puppet", "apply", "site.pp"]' > puppet
+echo 'runonce = ["puppet", "apply", "--write-catalog-summary", "site.pp"]' > puppet
 cat > site.pp <<'MANIFEST'
 file { '/etc/orch-motd': content => "welcome\n" }
 MANIFEST

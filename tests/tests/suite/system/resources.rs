@@ -86,7 +86,7 @@ fn a_host_entry_is_found_made_and_changed() -> Result<()> {
     if !system_tests() {
         return Ok(());
     }
-    let fleet = fleet(&["n01"], "rm -rf /var/cache/puppet\n")?;
+    let fleet = fleet(&["n01"], "rm -rf /var/cache/puppet/public/*\n")?;
     let name = "orch.example.com";
     let ip = |ip: &str| Some(json!({"ip": ip}));
     let create = ["create", "host", name];
@@ -109,7 +109,7 @@ fn a_host_entry_is_found_made_and_changed() -> Result<()> {
 
     resource(&fleet, "n01", &apply, Some(json!({"nosuch": "x"})))?.failed("action", "nosuch");
     resource(&fleet, "n01", &["apply", "nosuch", "x"], Some(json!({"ensure": "present"})))?
-        .failed("action", "nosuch");
+        .failed("action", "no such type");
     let steered = resource(&fleet, "n01", &apply, Some(json!({"ip": "192.0.2.3", "noop": false})))?;
     assert_eq!((steered.outcome.as_str(), steered.code.as_str()), ("rejected", "arguments"), "{steered:?}");
     // Nothing of this counts as a run of puppet.

@@ -28,18 +28,17 @@ async fn act(job: &Job) -> Done<Answer> {
         "disable" => disable(job, &tools).await,
         "last_run_summary" => match Summary::read(&Settings::read(&tools).await?)? {
             Some(summary) => Ok(outputs(summary.outputs())),
-            None => Err(never_ran()),
+            None => Err(failed("puppet has not run on this node yet")),
         },
         "resource_count" => match state::resource_count(&Settings::read(&tools).await?)? {
             Some((count, types)) => Ok(outputs(json!({"count": count, "types": types}))),
-            None => Err(never_ran()),
+            // `puppet apply` keeps it only when told to.
+            None => Err(failed(
+                "puppet keeps no list of its resources: it has not run, or without `write_catalog_summary`",
+            )),
         },
         _ => Err(unknown_action(job)),
     }
-}
-
-fn never_ran() -> Box<Answer> {
-    failed("puppet has not run on this node yet")
 }
 
 async fn enable(job: &Job, tools: &Tools<'_>) -> Done<Answer> {

@@ -38,7 +38,6 @@ impl Default for Config {
             "--no-daemonize",
             "--no-splay",
             "--no-usecacheonfailure",
-            "--color=false",
             DETAILED,
         ];
         Self { runonce: command.map(str::to_owned).to_vec() }
@@ -67,14 +66,16 @@ impl Config {
         let (program, args) =
             self.runonce.split_first().map_or(("", &[][..]), |(p, args)| (p.as_str(), args));
         // What another program makes of `--noop` nobody knows; it might act.
-        if !more.is_empty() && Path::new(program).file_name() != Some(OsStr::new("puppet")) {
+        let is_puppet = Path::new(program).file_name() == Some(OsStr::new("puppet"));
+        if !more.is_empty() && !is_puppet {
             let message = format!(
                 "the command of a run on this node is not `puppet` but `{program}`, which may not know {}",
                 more.join(" ")
             );
             return Err(Box::new(Answer::rejected(code::ARGUMENTS, message)));
         }
-        Ok(Command::new(program).args(args.iter().chain(more)).folder(folder))
+        let plain = is_puppet.then(|| "--color=false".to_owned());
+        Ok(Command::new(program).args(args.iter().chain(more).chain(&plain)).folder(folder))
     }
 
     fn is_success(&self, status: i32) -> bool {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agents::builtin::puppet::yaml;
-use crate::agents::tool::{Done, failed};
+use crate::agents::tool::Done;
 
 /// A report.
 #[derive(Debug)]
@@ -11,13 +11,7 @@ pub(super) struct Report(Value);
 
 impl Report {
     pub(super) fn parse(text: &str) -> Done<Self> {
-        let report = yaml(text, "puppet's report")?;
-        if report.get("resource_statuses").is_some_and(Value::is_object) {
-            return Ok(Self(report));
-        }
-        // The catalogue was not run: a type that this node does not have, a property that is wrong.
-        let report = Self(report);
-        Err(failed(report.errors().unwrap_or_else(|| "puppet did not run".to_owned())))
+        yaml(text, "puppet's report").map(Self)
     }
 
     /// One entry for each property that was changed, or in a dry run would be.
@@ -45,8 +39,11 @@ impl Report {
             .statuses()
             .any(|status| is(status, "failed") || is(status, "failed_to_restart") || is(status, "skipped"));
         let whole = self.0.get("status").and_then(Value::as_str) == Some("failed");
-        (failed || whole || self.statuses().next().is_none())
-            .then(|| self.errors().unwrap_or_else(|| "puppet reported a failure without a reason".to_owned()))
+        // A resource of a type that it does not have puppet leaves out, without a word.
+        let none = self.statuses().next().is_none();
+        let silent =
+            || if none { "puppet has no such type here" } else { "puppet gave no reason" }.to_owned();
+        (failed || whole || none).then(|| self.errors().unwrap_or_else(silent))
     }
 
     fn statuses(&self) -> impl Iterator<Item = &Value> {
@@ -98,7 +95,9 @@ mod tests {
         assert_eq!(read.failure().as_deref(), Some("current_value 'absent', should be 'present' (noop)"));
         assert!(read.changes().is_empty(), "what failed is no change");
         let none = "---\nstatus: failed\nlogs:\n- level: err\n  message: Could not find type 'nosuch'\nresource_statuses:\n";
-        assert_eq!(Report::parse(none).unwrap_err().message, "Could not find type 'nosuch'");
-        assert!(Report::parse("---\nresource_statuses: {}\n").unwrap().failure().is_some());
+        let read = Report::parse(none).unwrap();
+        assert_eq!(read.failure().as_deref(), Some("Could not find type 'nosuch'"));
+        let read = Report::parse("---\nstatus: unchanged\nlogs: []\nresource_statuses: {}\n").unwrap();
+        assert_eq!(read.failure().as_deref(), Some("puppet has no such type here"));
     }
 }
