@@ -262,7 +262,7 @@ impl Fleet {
         let mut config = format!(
             "broker = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\npsk = \"psk\"\nlog = \"debug\"\n\
              [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
-             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[classes]\nfile = \"\"\n",
+             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[policy]\ndir = \"policies\"\n[classes]\nfile = \"\"\n",
             self.port,
             self.path("run").display(),
             self.path("agents").display(),

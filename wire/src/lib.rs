@@ -11,10 +11,12 @@
 //! | [`replay`] | which messages were seen before |
 //! | [`query`], [`nodeset`], [`schema`] | which nodes, and what an agent takes and gives |
 //! | [`outcome`] | how a call ended on each node |
+//! | [`audit`] | what a node writes down of each request, in a chain |
 //! | [`control`] | what the broker itself says |
 
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod body;
 pub mod caller;
 pub mod card;
