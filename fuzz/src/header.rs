@@ -50,6 +50,7 @@ fn look_at_header(bytes: &[u8]) {
             assert_eq!(again, Ok(header));
         }
         Err(CodecError::TooLong { actual, limit }) => assert!(actual > limit),
+        Err(CodecError::TooMany { limit }) => assert!(bytes.len() > limit),
         Err(CodecError::Malformed(message)) => assert!(!message.is_empty()),
         Err(error @ CodecError::Unencodable(_)) => panic!("{error} while decoding"),
     }

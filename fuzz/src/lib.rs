@@ -45,7 +45,7 @@ pub use schema::schema;
 pub type Body = fn(&[u8]);
 
 /// Every target: the name of its file, of its folder in `corpus/` and, after `fuzz_`, of its program.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("body", body),
     ("card", card),
     ("chunks", chunks),

@@ -275,6 +275,28 @@ fn a_lab_answers_and_what_one_command_found_the_next_one_takes() {
 }
 
 #[test]
+fn names_restrict_what_other_flags_find_however_many_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("list"), "web1\nweb2 # the second\ndb1\nnobody\n").unwrap();
+    for (args, found) in [
+        // More names than fit into a query; the nodes are asked for the rest, and the names are compared here.
+        (["-I", "web[2-9999]", "-A", "node"].as_slice(), "web2\nweb3\n"),
+        (&["-I", "web[2-9999]", "-I", "/^db/"], "db1\nweb2\nweb3\n"),
+        (&["--nodes", "list", "-A", "node"], "db1\nweb1\nweb2\n"),
+        (&["--nodes", "list", "-I", "/^web/", "-C", "role::web", "--limit", "1"], "web1\n"),
+        (&["--nodes", "list", "-I", "web[1-2]"], "web1\nweb2\n"),
+        (&["-I", "web[1-3]!web2", "-I", "web[3-4]", "--limit", "2"], "web1\nweb3\n"),
+    ] {
+        let ended = orch(dir.path(), &[&["find", "--lab", "8"], args].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(0), found), "{args:?}: {}", ended.err);
+    }
+    std::fs::write(dir.path().join("list"), "web1\n\n.web2\n").unwrap();
+    let ended = orch(dir.path(), &["find", "--lab", "2", "--nodes", "list"]);
+    assert_eq!(ended.code, Some(64));
+    assert!(ended.err.contains("--nodes: list: line 3: `.web2` is no name of a node"), "{}", ended.err);
+}
+
+#[test]
 fn values_of_a_fact_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     let ended = orch(dir.path(), &["facts", "role", "--lab", "8", "-q"]);
@@ -285,7 +307,8 @@ fn values_of_a_fact_are_counted() {
 #[test]
 fn help_shows_examples_and_goes_to_stdout() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["ping", "find", "facts", "inventory", "agents", "call", "broker", "lab", "pki", "config"]
+    for command in
+        ["ping", "find", "match", "facts", "inventory", "agents", "call", "broker", "lab", "pki", "config"]
     {
         let ended = orch(dir.path(), &[command, "--help"]);
         assert_eq!(ended.code, Some(0), "{command}");

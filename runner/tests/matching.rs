@@ -269,8 +269,34 @@ fn all_flags_count_as_in_a_call() {
         let ended = orch_match(dir.path(), stdin, &[&["--node", "node.json"], args].concat());
         assert_eq!(ended.code, Some(code), "{args:?}: {}", ended.err);
     }
+    let ended = orch_match(dir.path(), "{}", &["--node", "-", "--nodes", "-"]);
+    assert_eq!(ended.code, Some(64));
+    assert!(ended.err.contains("cannot both read standard input"), "{}", ended.err);
     let ended = orch_match(dir.path(), "", &["--node", "node.json", "--nodes", "bad"]);
     assert!(ended.err.contains("--nodes: bad: line 3: `a b` is no name of a node"), "{}", ended.err);
+}
+
+#[test]
+fn schemas_of_the_project_describe_further_data_functions() {
+    let mut node = node();
+    node["data"]["stock"] = json!({"left": 3});
+    let dir = folder(&node);
+    std::fs::write(dir.path().join("orch.toml"), "agents = [\"schemas\"]\n").unwrap();
+    std::fs::create_dir(dir.path().join("schemas")).unwrap();
+    let schema = json!({
+        "metadata": {"name": "stock", "description": "d", "author": "x", "license": "MIT", "version": "1.0.0",
+                     "url": "https://example.com", "timeout": 5},
+        "data": {"output": {"left": {"description": "d", "display_as": "Left", "type": "integer"}}},
+    });
+    std::fs::write(dir.path().join("schemas/stock.json"), schema.to_string()).unwrap();
+    for (query, code) in
+        [("stock().left > 2", 0), ("stock().left > 3", 1), ("stock().left = many", 64), ("stok() = 3", 1)]
+    {
+        let ended = orch_match(dir.path(), "", &["--node", "node.json", query]);
+        assert_eq!(ended.code, Some(code), "{query}: {}", ended.err);
+    }
+    let ended = orch_match(dir.path(), "", &["--node", "node.json", "stok().left = 3"]);
+    assert!(ended.err.contains("did you mean `stock`?"), "{}", ended.err);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | [`codec`], [`keys`], [`envelope`] | how it is encoded, encrypted, sealed and opened |
 //! | [`replay`] | which messages were seen before |
 //! | [`query`], [`nodeset`], [`schema`] | which nodes, and what an agent takes and gives |
+//! | [`policy`] | who may call what on a node |
 //! | [`outcome`] | how a call ended on each node |
 //! | [`audit`] | what a node writes down of each request, in a chain |
 //! | [`control`] | what the broker itself says |

@@ -17,6 +17,9 @@ use orch_wire::schema::AgentSchema;
 use super::samples::{Sample, samples};
 use super::{corpus, entries};
 
+/// More than any seed has.
+const LIMIT: usize = 1 << 20;
+
 #[test]
 fn the_seeds_are_what_the_encoders_make() {
     let write = std::env::var_os("ORCH_WRITE_SEEDS").is_some();
@@ -43,10 +46,10 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     match target {
         "body" if bytes[0] & 2 != 0 => lz4_flex::decompress_size_prepended(&bytes[1..])
-            .is_ok_and(|plain| codec::decode::<Answer>(&plain, plain.len()).is_ok()),
-        "body" if bytes[0] == 0 => codec::decode::<Call>(&bytes[1..], bytes.len()).is_ok(),
-        "body" => codec::decode::<Answer>(&bytes[1..], bytes.len()).is_ok(),
-        "card" => codec::decode::<Card>(bytes, bytes.len()).is_ok(),
+            .is_ok_and(|plain| codec::decode::<Answer>(&plain, LIMIT).is_ok()),
+        "body" if bytes[0] == 0 => codec::decode::<Call>(&bytes[1..], LIMIT).is_ok(),
+        "body" => codec::decode::<Answer>(&bytes[1..], LIMIT).is_ok(),
+        "card" => codec::decode::<Card>(bytes, LIMIT).is_ok(),
         "chunks" => {
             let mut rest = &bytes[2..];
             while let [_, high, low, after @ ..] = rest {
@@ -61,8 +64,8 @@ fn decodes(target: &str, bytes: &[u8]) -> bool {
                 || orch_runner::config::Config::parse(file, text).is_ok()
         }
         "control" => framed(&bytes[2..]).iter().all(|frame| match bytes[0] {
-            0 => codec::decode::<Request>(frame, frame.len()).is_ok(),
-            _ => codec::decode::<Reply>(frame, frame.len()).is_ok(),
+            0 => codec::decode::<Request>(frame, LIMIT).is_ok(),
+            _ => codec::decode::<Reply>(frame, LIMIT).is_ok(),
         }),
         "frames" => {
             let traffic = if bytes[0] == 0 { Traffic::Messages } else { Traffic::Subscriptions };

@@ -124,6 +124,12 @@ impl Ground<'_> {
     }
 }
 
+/// The schemas that are known without a fleet, for a command that opens none.
+pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
+    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
+    schemas_of(&Config::load(&overrides, environment)?)
+}
+
 fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
     let mut schemas = Schemas::builtin()?;
     // As on the nodes, a folder that is not there holds no agents.

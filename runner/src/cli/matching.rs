@@ -1,6 +1,6 @@
 //! `orch match --node FILE FILTER…`: would this node be meant? Offline, by the code that the nodes run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use orch_wire::ids::CollectiveName;
@@ -8,11 +8,13 @@ use orch_wire::query::filter::Filter;
 use orch_wire::query::{FaultKind, NodeView, Query, QueryFault};
 
 use super::failure::Failure;
-use super::flags::Conditions;
+use super::flags::{Conditions, GlobalFlags};
+use super::fleet::schemas_at_hand;
 use super::refuse;
 use super::root::is_json;
 use super::script::tell;
 use super::target::{Asked, listed};
+use crate::config::Environment;
 use crate::exit::Exit;
 use crate::node_file::{self, NodeFile, NodeFileError};
 use crate::report::{MatchView, Printer};
@@ -23,10 +25,10 @@ Examples:
   orch match --node web1.yaml 'role::web and not cpus < 4'
   orch match --node web1.json -C role::web -F environment=production --explain
 
-The node file is JSON or YAML: `identity`, `facts` (a map), `classes`, `agents` and `collectives` (lists), `data` (by the
-name of a data function what it answers). Each may be left out.
+The node file is JSON or YAML: `identity`, `facts` (a map), `classes`, `agents` and `collectives`
+(lists), `data` (what each data function answers, by its name). Each may be left out.
 
-Exit codes: 0 the node matches; 1 it does not; 64 the filter is malformed; 65 the node file is malformed";
+Exit codes: 0 it matches; 1 it does not; 64 the filter is malformed; 65 the node file is malformed";
 
 /// Tell whether a node that is written down in a file matches, without a fleet
 #[derive(Debug, Args)]
@@ -53,13 +55,22 @@ pub(super) struct Match {
 }
 
 impl Match {
-    pub(super) fn run(&self, printer: &Printer) -> Result<Exit, Failure> {
+    pub(super) fn run(
+        &self,
+        global: &GlobalFlags,
+        environment: &Environment,
+        printer: &Printer,
+    ) -> Result<Exit, Failure> {
+        let stdin = Path::new("-");
+        if self.node == stdin && self.conditions.nodes.as_deref() == Some(stdin) {
+            return Err(Failure::usage("--node and --nodes cannot both read standard input"));
+        }
         let mut filter = self.conditions.filter();
         filter.queries.splice(0..0, self.texts.iter().cloned());
         let asked = Asked::of(&filter)?;
         let listed = listed(&self.conditions)?;
         let node = node_file::load(&self.node)?;
-        let schemas = Schemas::builtin()?;
+        let schemas = schemas_at_hand(global, environment)?;
         check(&filter, &node, &schemas, printer)?;
 
         for call in asked.query.iter().flat_map(Query::data_calls) {

@@ -100,7 +100,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         Command::Policy(policy) => return policy.run(printer),
         Command::Audit(audit) => return audit.run(printer),
         Command::Agents(agents) if let Some(ended) = agents.offline(printer) => return ended,
-        Command::Match(matching) => return matching.run(printer),
+        Command::Match(matching) => return matching.run(&orch.global, environment, printer),
         Command::Completions(completions) => return Ok(completions.run(printer)),
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! `nodes(#{…})`: the map of filters, as the flags of the command line have them.
 
-use orch_wire::ids::NodeName;
+use orch_wire::ids::{CollectiveName, NodeName};
 use orch_wire::query::filter::{Filter, FilterError};
 use rhai::{Dynamic, Map};
 
@@ -10,14 +10,19 @@ use super::values::{self, Secrets};
 use crate::client::Scope;
 use crate::schemas::Schemas;
 
-const KEYS: &str = "`query`, `facts`, `classes`, `agents`, `identities`";
+const KEYS: &str = "`query`, `facts`, `classes`, `agents`, `identities`, `collective`";
 
 /// The scope that a map describes, with words for it.
 pub(crate) fn scope(schemas: &Schemas, map: &Map) -> Outcome<(Scope, String)> {
     let mut filter = Filter::default();
     for (name, value) in map {
         match name.as_str() {
-            "query" => filter.queries = texts(name, value)?,
+            "query" => filter.queries.extend(texts(name, value)?),
+            "collective" => {
+                for name in texts(name, value)? {
+                    filter.queries.push(collective(&name)?);
+                }
+            }
             "facts" => filter.facts = facts(value)?,
             "classes" => filter.classes = texts(name, value)?,
             "agents" => filter.agents = texts(name, value)?,
@@ -61,6 +66,12 @@ fn texts(name: &str, value: &Dynamic) -> Outcome<Vec<String>> {
     Ok(vec![value.clone().into_string().map_err(|_| not_text())?])
 }
 
+/// The nodes of a collective, of those that the session's own calls reach.
+fn collective(name: &str) -> Outcome<String> {
+    let name = CollectiveName::new(name).map_err(|error| usage(error.to_string()))?;
+    Ok(format!("collective = {name}"))
+}
+
 /// `#{ "os.family": "Debian", cpus: ">= 4" }`, or comparisons as texts.
 fn facts(value: &Dynamic) -> Outcome<Vec<String>> {
     let Ok(map) = value.as_map_ref() else { return texts("facts", value) };
@@ -96,6 +107,11 @@ mod tests {
             "asked: cpus >= 4 and os.family = Debian and role::web"
         );
         assert_eq!(
+            described(r#"#{ query: "a=1 or b=2", collective: "eu" }"#).unwrap(),
+            "asked: collective = eu and (a = 1 or b = 2)"
+        );
+        assert!(described(r#"#{ collective: "a b" }"#).is_err());
+        assert_eq!(
             described(r#"#{ query: "a=1 or b=2", agents: ["shop"] }"#).unwrap(),
             "asked: agent = shop and (a = 1 or b = 2)"
         );
@@ -113,7 +129,7 @@ mod tests {
     fn what_is_no_filter_is_refused() {
         assert_eq!(
             described(r#"#{ clases: "a" }"#).unwrap_err(),
-            "`nodes` has no filter `clases`; it has `query`, `facts`, `classes`, `agents`, `identities`"
+            "`nodes` has no filter `clases`; it has `query`, `facts`, `classes`, `agents`, `identities`, `collective`"
         );
         assert_eq!(described("#{ classes: 1 }").unwrap_err(), "`classes` is a string or an array of strings");
         assert!(

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy only knows by their attribute")]
 
 mod data;
+mod limits;
 mod nodeset;
 mod query;
 mod query_properties;
