@@ -15,7 +15,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use self::authorise::{Refused, authorise, decision, neutral};
+use self::authorise::{Asked, Refused, authorise, decision, neutral};
 use self::refusal::{Refusal, check_time, is_forgettable};
 use crate::act::interrupted;
 use crate::agents::Registry;
@@ -217,8 +217,8 @@ impl Intake {
             self.counters.repeated += 1;
             return Step::Reply(reply);
         }
-        let mut body = None;
-        let work = match self.examine(opened, call, caller, view, admission, now, &mut body) {
+        let (asked, mut body) = (Asked { opened, call, caller }, None);
+        let work = match self.examine(&asked, view, admission, now, &mut body) {
             Ok(work) => work,
             Err(Refusal::Forgotten) => return Self::quiet(&mut self.counters.expired),
             Err(Refusal::Skipped) => {
@@ -229,7 +229,7 @@ impl Intake {
             }
             Err(Refusal::Rejected(answer)) => {
                 let verdict = Refused { code: answer.code.as_deref(), reason: &answer.message };
-                self.refused.push(decision(opened, call, caller, view, body.as_ref(), Err(verdict)));
+                self.refused.push(decision(&asked, view, body.as_ref(), Err(verdict)));
                 let answer = Box::new(neutral(*answer));
                 self.counters.ended(answer.ending);
                 self.counters.expired += u64::from(answer.code.as_deref() == Some(code::CLOCK));
@@ -283,14 +283,13 @@ impl Intake {
 
     fn examine(
         &self,
-        opened: &Opened,
-        call: &CallHeader,
-        caller: &OperatorName,
+        asked: &Asked<'_>,
         view: &View<'_>,
         admission: Admission,
         now: Timestamp,
         seen: &mut Option<Call>,
     ) -> Result<Box<Work>, Refusal> {
+        let Asked { opened, call, caller } = *asked;
         let header = &opened.header;
         let time_to_live = Duration::from(header.ttl);
         check_time(call.call, header.issued_at, time_to_live, now)?;
@@ -314,7 +313,7 @@ impl Intake {
             .body(&self.keys)
             .map_err(|error| Refusal::because(code::MALFORMED, format!("the call: {error}")))?;
         let body = &*seen.insert(body);
-        let allowed = authorise(call, caller, view)?;
+        let allowed = authorise(asked, view)?;
         action.validate(&body.args).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Refusal::because(code::ARGUMENTS, faults.join("; "))
@@ -336,7 +335,7 @@ impl Intake {
             let message = format!("{} actions run or wait here already", self.running.len());
             return Err(Refusal::because(code::OVERLOADED, message));
         }
-        let asked = match call.timeout {
+        let limit = match call.timeout {
             Millis(0) => agent.schema.timeout,
             span => span.into(),
         };
@@ -350,10 +349,10 @@ impl Intake {
             args: body.args.clone(),
             dry_run: body.dry_run,
             is_write,
-            timeout: asked.min(view.longest),
+            timeout: limit.min(view.longest),
             issued_at: header.issued_at,
             expires: expires_at(header.issued_at, time_to_live),
-            decision: decision(opened, call, caller, view, Some(body), Ok(&allowed)),
+            decision: decision(asked, view, Some(body), Ok(&allowed)),
         }))
     }
 

@@ -48,7 +48,11 @@ pub(crate) fn samples() -> Vec<Sample> {
         codec::encode(&Answer::ok(object(json!({"text": "all work and no play ".repeat(400)})))).unwrap();
     add("body", "lz4", [&[3], lz4_flex::compress_prepend_size(&long).as_slice()].concat());
     add("card", "card", codec::encode(&card(None)).unwrap());
-    add("card", "audited", codec::encode(&card(Some(Head { position: 7, hash: Digest::of(b"head") }))).unwrap());
+    add(
+        "card",
+        "audited",
+        codec::encode(&card(Some(Head { position: 7, hash: Digest::of(b"head") }))).unwrap(),
+    );
     for (name, request) in requests() {
         add("control", name, [&[0, 3], sent(&[request]).as_slice()].concat());
     }

@@ -14,6 +14,14 @@ use super::refusal::Refusal;
 /// Longest text of a caller's or of a reason in the audit, in bytes.
 const TEXT_BYTES: usize = 1024;
 
+/// A call as it came.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) opened: &'a Opened,
+    pub(super) call: &'a CallHeader,
+    pub(super) caller: &'a OperatorName,
+}
+
 /// A refusal, as the audit tells it.
 pub(super) struct Refused<'a> {
     pub(super) code: Option<&'a str>,
@@ -21,13 +29,10 @@ pub(super) struct Refused<'a> {
 }
 
 /// What allows the call, in words for the audit.
-pub(super) fn authorise(
-    call: &CallHeader,
-    caller: &OperatorName,
-    view: &View<'_>,
-) -> Result<String, Refusal> {
-    let caller = Caller::of_certificate(caller);
-    let request = Request { caller: &caller, agent: call.agent.as_str(), action: call.action.as_str() };
+pub(super) fn authorise(asked: &Asked<'_>, view: &View<'_>) -> Result<String, Refusal> {
+    let caller = Caller::of_certificate(asked.caller);
+    let (agent, action) = (asked.call.agent.as_str(), asked.call.action.as_str());
+    let request = Request { caller: &caller, agent, action };
     let decided = view.policies.decide(&request, &view.node);
     match decided.effect {
         Effect::Allow => Ok(decided.to_string()),
@@ -45,13 +50,12 @@ pub(super) fn neutral(answer: Answer) -> Answer {
 
 /// The line of the audit.
 pub(super) fn decision(
-    opened: &Opened,
-    call: &CallHeader,
-    caller: &OperatorName,
+    asked: &Asked<'_>,
     view: &View<'_>,
     body: Option<&Call>,
     verdict: Result<&str, Refused<'_>>,
 ) -> Decision {
+    let Asked { opened, call, caller } = *asked;
     let schema = view.registry.get(call.agent.as_str()).map(|agent| &agent.schema);
     let action = schema.and_then(|schema| schema.action(call.action.as_str()));
     let (allowed, code, reason) = match verdict {
