@@ -7,6 +7,7 @@ mod node;
 mod process;
 mod registry;
 mod reply;
+mod tool;
 
 pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;

@@ -11,4 +11,5 @@ mod readme;
 mod reload;
 mod road;
 mod scripts;
+mod system;
 mod usage;
