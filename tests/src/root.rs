@@ -12,6 +12,8 @@ const INIT: &str = include_str!("root.sh");
 pub(crate) const PREPARE: &str = "prepare";
 
 /// Whether tests that change the system are to run; where not it is said, so that nobody takes silence for success.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "what a test says, its runner shows")]
 pub fn system_tests() -> bool {
     let run = std::env::var_os("ORCH_SYSTEM_TESTS").is_some_and(|value| value == "1");
     if !run {
