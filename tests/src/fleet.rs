@@ -271,7 +271,7 @@ impl Fleet {
         let mut config = format!(
             "broker = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\npsk = \"psk\"\nlog = \"debug\"\n\
              [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
-             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[classes]\nfile = \"\"\n",
+             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[policy]\ndir = \"policies\"\n[classes]\nfile = \"\"\n",
             self.port,
             // Sockets of processes that it does not see a node takes for left over, and removes them.
             if node.root.is_some() { "/run/orch".into() } else { self.path("run") }.display(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orch_wire::ids::{CollectiveName, NodeName};
+use orch_wire::policy::Settings as PolicySettings;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -62,6 +63,12 @@ pub struct Config {
     pub agents_dirs: Vec<PathBuf>,
     /// Folder of their configuration.
     pub agents_config: PathBuf,
+    /// Folder of policies.
+    pub policy_dir: PathBuf,
+    /// What holds where no policy speaks.
+    pub policy: PolicySettings,
+    /// Reads are refused too when they cannot be audited.
+    pub audit_strict: bool,
     /// How much the node does at once.
     pub limits: Limits,
 }
@@ -81,6 +88,8 @@ struct Raw {
     facts: RawFacts,
     classes: RawClasses,
     agents: RawAgents,
+    policy: RawPolicy,
+    audit: Option<Spanned<String>>,
     limits: RawLimits,
 }
 
@@ -112,6 +121,14 @@ struct RawAgents {
     builtin: Option<Spanned<Vec<String>>>,
     dirs: Option<Spanned<Vec<String>>>,
     config: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPolicy {
+    dir: Option<Spanned<String>>,
+    default_file: Option<Spanned<bool>>,
+    unconfigured: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -183,6 +200,14 @@ impl Config {
                 .value,
             agents_dirs: paths(&list(|raw| &raw.agents.dirs)?)?,
             agents_config: path(|raw| &raw.agents.config)?.value,
+            policy_dir: path(|raw| &raw.policy.dir)?.value,
+            policy: PolicySettings {
+                default_file: pick(&layers, |raw: &Raw| &raw.policy.default_file)?.value,
+                unconfigured: text(|raw| &raw.policy.unconfigured)?
+                    .try_map(|word| word.parse().map_err(str::to_owned))?
+                    .value,
+            },
+            audit_strict: text(|raw| &raw.audit)?.try_map(|word| strict(word))?.value,
             limits: Limits {
                 concurrent: concurrent.value,
                 queued: pick(&layers, |raw: &Raw| &raw.limits.queued)?.value,
@@ -197,6 +222,14 @@ impl Config {
 fn paths(list: &Setting<Vec<String>>) -> Result<Vec<PathBuf>, ConfigError> {
     let each = |text: &String| Setting { value: text.clone(), origin: list.origin.clone() }.path();
     list.value.iter().map(|text| Ok(each(text)?.value)).collect()
+}
+
+fn strict(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "strict" => Ok(true),
+        "normal" => Ok(false),
+        _ => Err("write `normal` or `strict`"),
+    }
 }
 
 fn collectives(names: &[String]) -> Result<Vec<CollectiveName>, String> {
@@ -296,6 +329,8 @@ mod tests {
             ("[limits]\nconcurrent = 0", "/etc/x/node.toml:2:14: must be at least 1"),
             ("[limits]\nqueued = -1", "/etc/x/node.toml:2:10: "),
             ("[agents]\nbuiltin = ['servce']", "/etc/x/node.toml:2:11: there is no built-in agent `servce`"),
+            ("audit = 'off'", "/etc/x/node.toml:1:9: write `normal` or `strict`"),
+            ("[policy]\nunconfigured = 'maybe'", "/etc/x/node.toml:2:16: write `allow` or `deny`"),
             ("[agents]\ndirs = ['']", "/etc/x/node.toml:2:8: a path is needed here"),
             ("state = ", "/etc/x/node.toml:1:9: "),
         ] {

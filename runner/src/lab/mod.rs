@@ -19,7 +19,8 @@ use orch_link::Dialer;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::{Credentials, CredentialsError};
 use orch_nodeagent::{
-    AgentSource, Builtin, FactSource, Limits, NodeConfig, NodeService, Registry, RunningNode,
+    AgentSource, AuditSettings, Builtin, FactSource, Limits, NodeConfig, NodeService, PolicySource, Registry,
+    RunningNode,
 };
 use orch_wire::ids::{BrokerName, CollectiveName, NameError, OperatorName, Party};
 use orch_wire::keys::{Keys, Psk};
@@ -189,6 +190,9 @@ impl Lab {
                 classes_file: None,
                 refresh: Duration::ZERO,
                 agents: AgentSource::Given(Arc::clone(&registry)),
+                policies: PolicySource::default(),
+                // They share a disk, and nobody's audit needs room on it of its own.
+                audit: AuditSettings { reserve: 0, ..AuditSettings::default() },
                 limits: Limits::default(),
                 shared_machine: !host,
                 settings: serde_json::Map::new(),
@@ -268,7 +272,7 @@ fn files(what: &str) -> impl FnOnce(io::Error) -> LabError + use<> {
 }
 
 /// Built-in agents of a lab node; sample agents stand in the place of the others.
-const LAB_AGENTS: [Builtin; 4] = [Builtin::File, Builtin::Process, Builtin::Puppet, Builtin::Resource];
+const LAB_AGENTS: [Builtin; 2] = [Builtin::Puppet, Builtin::Resource];
 
 /// Writes the sample agents into the lab's folder; each node keeps their state apart.
 fn sample_agents(home: &Path) -> Result<PathBuf, LabError> {

@@ -6,6 +6,7 @@ mod hostile_broker;
 mod house;
 mod interrupt;
 mod lab;
+mod policy;
 mod readme;
 mod reload;
 mod road;

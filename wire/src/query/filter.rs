@@ -158,7 +158,16 @@ impl Filter {
         let mut names: Vec<String> = filter.names.into_iter().collect();
         nodeset::sort_names(&mut names);
         let tests = names.into_iter().map(Test::Equals).chain(filter.patterns.into_iter().map(Test::Matches));
-        Ok(Expr::any(tests.map(|test| Expr::Term(Term::Fact { name: "identity".into(), test })).collect()))
+        let of_identity = |test| Expr::Term(Term::Fact { name: "identity".into(), test });
+        match Expr::any(tests.map(of_identity).collect()) {
+            Some(expr) => Ok(Some(expr)),
+            // A set may have lost all its names, as `a!a` does: then no node is meant, which is not "all".
+            None => {
+                let every = Pattern::new("^")
+                    .map_err(|message| FilterError::of("-I", "")(ParseError::new(0..0, message)))?;
+                Ok(Some(Expr::Not(Box::new(of_identity(Test::Matches(every))))))
+            }
+        }
     }
 }
 

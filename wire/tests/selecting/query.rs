@@ -332,6 +332,20 @@ fn flags_combine() {
 }
 
 #[test]
+fn a_set_without_names_means_no_node_and_not_all() {
+    let filter = Filter { identities: vec!["a!a".into()], ..Filter::default() };
+    assert_eq!(filter.identities_only(), Ok(Some(Vec::new())));
+    let alone = filter.query().unwrap().unwrap();
+    assert_eq!(verdict(&alone.to_string()), Verdict::Differs);
+    let with_more = Filter { classes: vec!["role::web".into()], ..filter };
+    assert_eq!(verdict(&with_more.query().unwrap().unwrap().to_string()), Verdict::Differs);
+    // One that has names beside it says nothing.
+    let with_names =
+        Filter { identities: vec!["a!a".into(), "web1.example.com".into()], ..Filter::default() };
+    assert_eq!(verdict(&with_names.query().unwrap().unwrap().to_string()), Verdict::Matches);
+}
+
+#[test]
 fn plain_identities_are_the_set() {
     let names = |filter: &Filter| filter.identities_only().unwrap();
     let plain = flags(|f| f.identities = vec!["web[9-11]".into(), "web9".into(), "db".into()]);

@@ -1,12 +1,9 @@
 //! The built-in agents that act on the system, each through the system's own tools.
 
-mod file;
 mod package;
-mod process;
 mod puppet;
 mod resource;
 mod service;
-mod shell;
 
 use std::str::FromStr;
 
@@ -18,55 +15,36 @@ use super::registry::{Agent, Job, Kind};
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builtin {
-    /// Files: looked at, read, written, pushed in blocks.
-    File,
     /// Packages of the system's package manager.
     Package,
-    /// Running processes.
-    Process,
     /// The Puppet agent of the node.
     Puppet,
     /// Puppet's resource abstraction layer.
     Resource,
     /// Services of systemd or SysV.
     Service,
-    /// Commands of a shell; only where the configuration asks for it.
-    Shell,
 }
 
 impl Builtin {
-    /// Every one that a node has unless told otherwise: all but the shell.
-    pub const DEFAULT: [Builtin; 6] = [
-        Builtin::File,
-        Builtin::Package,
-        Builtin::Process,
-        Builtin::Puppet,
-        Builtin::Resource,
-        Builtin::Service,
-    ];
+    /// Every one: what a node has unless told otherwise.
+    pub const ALL: [Builtin; 4] = [Builtin::Package, Builtin::Puppet, Builtin::Resource, Builtin::Service];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
-            Builtin::File => "file",
             Builtin::Package => "package",
-            Builtin::Process => "process",
             Builtin::Puppet => "puppet",
             Builtin::Resource => "resource",
             Builtin::Service => "service",
-            Builtin::Shell => "shell",
         }
     }
 
     fn schema(self) -> &'static str {
         match self {
-            Builtin::File => include_str!("../../../../stdlib/agents/file.json"),
             Builtin::Package => include_str!("../../../../stdlib/agents/package.json"),
-            Builtin::Process => include_str!("../../../../stdlib/agents/process.json"),
             Builtin::Puppet => include_str!("../../../../stdlib/agents/puppet.json"),
             Builtin::Resource => include_str!("../../../../stdlib/agents/resource.json"),
             Builtin::Service => include_str!("../../../../stdlib/agents/service.json"),
-            Builtin::Shell => include_str!("../../../../stdlib/agents/shell.json"),
         }
     }
 
@@ -76,13 +54,10 @@ impl Builtin {
 
     pub(super) async fn run(self, job: &Job) -> Answer {
         match self {
-            Builtin::File => file::run(job).await,
             Builtin::Package => package::run(job).await,
-            Builtin::Process => process::run(job).await,
             Builtin::Puppet => puppet::run(job).await,
             Builtin::Resource => resource::run(job).await,
             Builtin::Service => service::run(job).await,
-            Builtin::Shell => shell::run(job).await,
         }
     }
 }
@@ -108,16 +83,13 @@ fn text<'a>(job: &'a Job, name: &str) -> &'a str {
 
 /// There is no built-in agent of this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no built-in agent `{0}`: they are file, package, process, puppet, resource, service, shell"
-)]
+#[error("there is no built-in agent `{0}`: they are package, puppet, resource, service")]
 pub struct NoBuiltin(String);
 
 impl FromStr for Builtin {
     type Err = NoBuiltin;
 
     fn from_str(text: &str) -> Result<Self, NoBuiltin> {
-        let mut all = Self::DEFAULT.into_iter().chain([Builtin::Shell]);
-        all.find(|builtin| builtin.name() == text).ok_or_else(|| NoBuiltin(text.to_owned()))
+        Self::ALL.into_iter().find(|builtin| builtin.name() == text).ok_or_else(|| NoBuiltin(text.to_owned()))
     }
 }
