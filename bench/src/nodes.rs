@@ -11,7 +11,10 @@ use clap::Args;
 use orch_link::Dialer;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
-use orch_nodeagent::{AgentSource, FactSource, Limits, NodeConfig, NodeService, Registry, RunningNode};
+use orch_nodeagent::{
+    AgentSource, AuditSettings, FactSource, Limits, NodeConfig, NodeService, PolicySource, Registry,
+    RunningNode,
+};
 use orch_wire::body::Answer;
 use orch_wire::ids::{CollectiveName, NodeName};
 use orch_wire::keys::{Keys, Psk};
@@ -111,7 +114,7 @@ fn configurations(arguments: &Arguments) -> Result<Vec<NodeConfig>> {
     let keys = Keys::derive(&Psk::parse(&read("psk")?)?);
     let ca = read("ca.pem")?;
     let sockets = Arc::new(SocketDir::create(&folder.join("run"))?);
-    let mut registry = Registry::load(&[]);
+    let mut registry = Registry::load(&[], &[]);
     registry.add_in_process(SCHEMA, count).map_err(anyhow::Error::msg)?;
     let registry = Arc::new(registry);
     let count: usize = read("count")?.trim().parse()?;
@@ -133,6 +136,8 @@ fn configurations(arguments: &Arguments) -> Result<Vec<NodeConfig>> {
             classes_file: None,
             refresh: Duration::ZERO,
             agents: AgentSource::Given(Arc::clone(&registry)),
+            policies: PolicySource::default(),
+            audit: AuditSettings { reserve: 0, ..AuditSettings::default() },
             limits: Limits::default(),
             shared_machine: false,
             settings: Map::new(),

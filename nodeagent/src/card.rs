@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use orch_link::{CardMaker, entropy};
+use orch_wire::audit::Head;
 use orch_wire::card::Card;
 use orch_wire::envelope::{self, Frames};
 use orch_wire::header::{CardHeader, Header, Kind};
@@ -22,7 +23,7 @@ pub(crate) struct CardBoard {
     card: Mutex<Card>,
 }
 
-/// What of a node's state its card tells.
+/// What of a node's state its card tells, but for its audit; see [`CardBoard::set_audit`].
 pub(crate) fn describe(info: &NodeInfo, facts: Digest, boot_id: &str) -> Card {
     let classes = info.classes.join("\n");
     Card {
@@ -44,12 +45,19 @@ impl CardBoard {
         Arc::new(Self { node: card.node.clone(), keys, card: Mutex::new(card) })
     }
 
-    /// Puts another card in place; true where it says something else.
-    pub(crate) fn replace(&self, card: Card) -> bool {
+    /// Puts another card in place; true where it says something else. The audit goes on all the time and is no reason to
+    /// show a card.
+    pub(crate) fn replace(&self, mut card: Card) -> bool {
         let mut present = self.card.lock().unwrap_or_else(PoisonError::into_inner);
+        card.audit_head = present.audit_head;
         let differs = *present != card;
         *present = card;
         differs
+    }
+
+    /// Where the audit stands now.
+    pub(crate) fn set_audit(&self, head: Option<Head>) {
+        self.card.lock().unwrap_or_else(PoisonError::into_inner).audit_head = head;
     }
 
     /// The card sealed, under a nonce that the broker echoes.

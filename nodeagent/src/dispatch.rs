@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orch_link::{LinkEvent, LinkHandle, entropy};
+use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Ending, code};
 use orch_wire::codec;
 use orch_wire::envelope::Frames;
 use orch_wire::ids::CallId;
 use orch_wire::keys::Keys;
 use orch_wire::limits::CARD_INTERVAL;
+use orch_wire::policy::Policies;
 use orch_wire::query::NodeView;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
@@ -26,7 +28,7 @@ use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
 use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
-use crate::started::Started;
+use crate::stats::Counters;
 use crate::work::{Reply, Work};
 
 /// An action that takes longer is answered with `accepted` first.
@@ -34,6 +36,8 @@ const MOMENT: Duration = Duration::from_millis(200);
 /// Replies that wait for their turn at once, and the longest that does: others go at once, so that what waits is little.
 const DELAYED: usize = 1024;
 const DELAYED_BYTES: usize = 4096;
+/// Lines of the audit about reads wait so long for each other.
+const AUDIT_WAIT: Duration = Duration::from_millis(200);
 /// Time for killed actions to be gone at shutdown.
 const KILLING: Duration = Duration::from_secs(3);
 
@@ -47,7 +51,8 @@ pub(crate) enum Command {
 /// Everything that the task owns at its start.
 pub(crate) struct Parts {
     pub(crate) intake: Intake,
-    pub(crate) started: Started,
+    pub(crate) record: Record,
+    pub(crate) policies: Arc<Policies>,
     pub(crate) info: NodeInfo,
     pub(crate) sources: Arc<Sources>,
     pub(crate) board: Arc<CardBoard>,
@@ -68,11 +73,13 @@ enum Alarm {
     Send(Box<Reply>),
     Card,
     Refresh,
+    Audit,
 }
 
 pub(crate) struct Dispatcher {
     intake: Intake,
     record: Record,
+    policies: Arc<Policies>,
     info: NodeInfo,
     /// The names in the info, as queries want them.
     agents: Vec<String>,
@@ -97,6 +104,8 @@ pub(crate) struct Dispatcher {
     alarms: Alarms<Alarm>,
     /// How many of the alarms are replies.
     delayed: usize,
+    /// An alarm is set for the lines of the audit that wait.
+    audit_alarm: bool,
     reading: Option<JoinHandle<Snapshot>>,
 }
 
@@ -105,7 +114,8 @@ impl Dispatcher {
         let outbox = Outbox::new(parts.info.identity.clone(), parts.keys, parts.link.sender());
         Self {
             intake: parts.intake,
-            record: Record::new(parts.started),
+            record: parts.record,
+            policies: parts.policies,
             agents: parts.info.registry.names(),
             collectives: parts.info.collectives.iter().map(ToString::to_string).collect(),
             info: parts.info,
@@ -127,6 +137,7 @@ impl Dispatcher {
             queue: VecDeque::new(),
             alarms: Alarms::default(),
             delayed: 0,
+            audit_alarm: false,
             reading: None,
         }
     }
@@ -192,14 +203,22 @@ impl Dispatcher {
             shared_machine: self.shared_machine,
             room: limits.concurrent.saturating_add(limits.queued),
             longest: limits.action_timeout,
+            policies: &self.policies,
         };
-        match self.intake.message(frames, &view, entropy::now()) {
+        let step = self.intake.message(frames, &view, entropy::now());
+        for refused in self.intake.take_refused() {
+            self.note(refused);
+        }
+        match step {
             Step::Quiet => {}
             Step::Reply(reply) => self.reply(reply),
             Step::Begin(work) => {
                 let call = work.call;
                 if let Some(here) = work.runs_at_once() {
-                    let answer = act_at_once(here, &self.job(*work));
+                    let answer = match self.note(work.decision.clone()) {
+                        Some(refusal) => refusal,
+                        None => act_at_once(here, &self.job(*work)),
+                    };
                     return self.finish(call, answer);
                 }
                 if self.actions.len() < limits.concurrent {
@@ -223,18 +242,27 @@ impl Dispatcher {
         } else {
             tracing::debug!(%call, %caller, %agent, %action, "a read begins");
         }
-        let info = Arc::new(NodeInfo { counters: self.intake.counters(), ..self.info.clone() });
+        let counters = Counters { audit: self.record.audit_state(), ..self.intake.counters() };
+        let info = Arc::new(NodeInfo { counters, ..self.info.clone() });
         Job { work, info, stop: CancellationToken::new() }
     }
 
     fn begin(&mut self, work: Work) {
         let call = work.call;
+        // That of a write is recorded by the action, which may wait for the disk.
+        if !work.is_write
+            && let Some(refusal) = self.note(work.decision.clone())
+        {
+            return self.finish(call, refusal);
+        }
         let job = self.job(work);
         self.stops.insert(call, job.stop.clone());
         let record = self.record.clone();
         let task = match job.work.agent.kind {
             Kind::Here(here) => self.actions.spawn_blocking(move || act_on_this_thread(here, &job, &record)),
-            Kind::External { .. } => self.actions.spawn(act(job, record, self.stop.clone())),
+            Kind::Builtin(_) | Kind::External { .. } => {
+                self.actions.spawn(act(job, record, self.stop.clone()))
+            }
         };
         self.calls.insert(task.id(), call);
     }
@@ -243,8 +271,13 @@ impl Dispatcher {
         match self.stops.get(&call) {
             Some(stop) => stop.cancel(),
             None => {
-                self.queue.retain(|work| work.call != call);
-                self.finish(call, Answer::rejected(code::CANCELLED, "cancelled before it began"));
+                let answer = Answer::rejected(code::CANCELLED, "cancelled before it began");
+                if let Some(at) = self.queue.iter().position(|work| work.call == call)
+                    && let Some(work) = self.queue.remove(at)
+                {
+                    self.note_refusal(&work, &answer);
+                }
+                self.end(call, answer);
             }
         }
     }
@@ -268,11 +301,43 @@ impl Dispatcher {
         }
     }
 
-    fn finish(&mut self, call: CallId, answer: Answer) {
+    /// Writes down what was decided. Lines of the audit wait a moment for each other.
+    fn note(&mut self, decision: Decision) -> Option<Answer> {
+        let refusal = self.record.note(decision);
+        self.set_audit_alarm();
+        refusal
+    }
+
+    /// What was allowed and did not begin was refused in the end.
+    fn note_refusal(&mut self, work: &Work, answer: &Answer) {
+        let (code, reason) = (answer.code.clone(), answer.message.clone());
+        // It is refused already: there is nothing more to refuse.
+        let _ = self.note(Decision { allowed: false, code, reason, ..work.decision.clone() });
+    }
+
+    fn set_audit_alarm(&mut self) {
+        if !self.audit_alarm && self.record.audit_waits() {
+            self.audit_alarm = true;
+            self.alarms.set(AUDIT_WAIT, Alarm::Audit);
+        }
+    }
+
+    /// The end of a call whose decision was written down, or could not be.
+    fn finish(&mut self, call: CallId, mut answer: Answer) {
+        answer = self.outbox.fit(answer);
+        if answer.code.as_deref() != Some(code::AUDIT)
+            && let Some((message, is_write)) = self.intake.begun(call)
+        {
+            answer.audit = self.record.audit_outcome(message, call, &answer, is_write);
+            self.set_audit_alarm();
+        }
+        self.end(call, answer);
+    }
+
+    fn end(&mut self, call: CallId, answer: Answer) {
         if let Some(key) = self.accepts.remove(&call) {
             self.alarms.cancel(key);
         }
-        let answer = self.outbox.fit(answer);
         if answer.ending == Some(Ending::Ok) {
             tracing::debug!(%call, "ended well");
         } else {
@@ -329,6 +394,10 @@ impl Dispatcher {
                     self.send_card(false);
                     self.set_card_alarm();
                 }
+                Alarm::Audit => {
+                    self.audit_alarm = false;
+                    self.record.flush_audit();
+                }
                 Alarm::Refresh => {
                     self.read_again();
                     self.set_refresh_alarm();
@@ -340,6 +409,7 @@ impl Dispatcher {
     fn send_card(&mut self, goodbye: bool) {
         // While the lanes are down a card would only be stale when they open; opening brings its own.
         if *self.up.borrow() {
+            self.board.set_audit(self.record.audit_state().0);
             let sent = self.outbox.send(self.board.frames(entropy::nonce(), goodbye));
             self.intake.counters.unsent += u64::from(!sent);
         }
@@ -354,7 +424,7 @@ impl Dispatcher {
 
     fn take(&mut self, snapshot: Result<Snapshot, JoinError>) {
         self.reading = None;
-        let Snapshot { facts, digest, classes, registry, problems } = match snapshot {
+        let Snapshot { facts, digest, classes, registry, policies, problems } = match snapshot {
             Ok(snapshot) => snapshot.resettled(),
             Err(error) => return tracing::error!(%error, "facts cannot be read"),
         };
@@ -362,6 +432,7 @@ impl Dispatcher {
         self.info.facts = Arc::new(facts);
         self.info.classes = classes.into();
         self.info.registry = registry;
+        self.policies = policies;
         self.agents = self.info.registry.names();
         self.report_problems();
         if had_problems && self.info.problems.is_empty() {
@@ -398,6 +469,7 @@ impl Dispatcher {
                 self.send_reply(&reply);
             }
         }
+        self.record.flush_audit();
         self.send_card(true);
         let Self { link, outbox, events, actions, .. } = self;
         drop((outbox, actions));
@@ -415,7 +487,8 @@ impl Dispatcher {
             if work.is_write {
                 self.record.refuse(&work, &answer);
             }
-            self.finish(work.call, answer);
+            self.note_refusal(&work, &answer);
+            self.end(work.call, answer);
         }
     }
 

@@ -1,12 +1,13 @@
 //! What becomes of a message: the pure core of the node, with time as a parameter and without any I/O.
 //!
 //! The order: sizes and seal; is it for this node by topic, collective and list of names; replay window; is the call known
-//! already; time; query; agent and action; body; arguments; room. Two steps stand elsewhere than in the order in which one
+//! already; time; query; agent and action; body; policy; arguments; room. Two steps stand elsewhere than in the order in which one
 //! would name them. A list of names comes before the clock, so that a node that is not meant stays quiet about its
 //! clock too. A known call comes before the clock and the query, since both may have changed since the call was first
 //! seen, and an answer other than the first would be a lie about what was done. For the same reason every final answer,
 //! a refusal too, is remembered: a resend must not act after the runner was told that nothing was done.
 
+mod authorise;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use self::authorise::{Asked, Refused, authorise, decision, neutral};
 use self::refusal::{Refusal, check_time, is_forgettable};
 use crate::act::interrupted;
 use crate::agents::Registry;
@@ -21,13 +23,15 @@ use crate::spool::{Ended, Spool, lost};
 use crate::started::Begun;
 use crate::stats::Counters;
 use crate::work::{Reply, Work};
+use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Call, code};
 use orch_wire::envelope::{self, Frames, Opened};
 use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
-use orch_wire::ids::{CallId, CollectiveName, NodeName, OperatorName, Party};
+use orch_wire::ids::{CallId, CollectiveName, MessageId, NodeName, OperatorName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::limits::SKEW;
 use orch_wire::nodeset;
+use orch_wire::policy::Policies;
 use orch_wire::query::{NodeView, Query};
 use orch_wire::replay::{Admission, ReplayWindow};
 use orch_wire::time::{Freshness, Timestamp, expires_at, freshness};
@@ -65,12 +69,15 @@ pub struct View<'a> {
     pub room: usize,
     /// Longest time limit of an action.
     pub longest: Duration,
+    /// Who may call what.
+    pub policies: &'a Policies,
 }
 
 /// A call that has begun and not ended.
 #[derive(Debug)]
 struct Running {
     caller: OperatorName,
+    message: MessageId,
     reply_to: ReplyTopic,
     spread: Duration,
     is_write: bool,
@@ -88,6 +95,8 @@ pub struct Intake {
     ahead: ReplayWindow,
     running: HashMap<CallId, Running>,
     spool: Spool,
+    /// Refusals that the audit has not been told of.
+    refused: Vec<Decision>,
     pub(crate) counters: Counters,
 }
 
@@ -102,6 +111,7 @@ impl Intake {
             ahead: ReplayWindow::with_capacity(AHEAD),
             running: HashMap::new(),
             spool: Spool::default(),
+            refused: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -207,7 +217,8 @@ impl Intake {
             self.counters.repeated += 1;
             return Step::Reply(reply);
         }
-        let work = match self.examine(opened, call, caller, view, admission, now) {
+        let (asked, mut body) = (Asked { opened, call, caller }, None);
+        let work = match self.examine(&asked, view, admission, now, &mut body) {
             Ok(work) => work,
             Err(Refusal::Forgotten) => return Self::quiet(&mut self.counters.expired),
             Err(Refusal::Skipped) => {
@@ -217,6 +228,9 @@ impl Intake {
                 return Step::Reply(reply(call.call, &call.reply_to, spread, Ended::Skipped));
             }
             Err(Refusal::Rejected(answer)) => {
+                let verdict = Refused { code: answer.code.as_deref(), reason: &answer.message };
+                self.refused.push(decision(&asked, view, body.as_ref(), Err(verdict)));
+                let answer = Box::new(neutral(*answer));
                 self.counters.ended(answer.ending);
                 self.counters.expired += u64::from(answer.code.as_deref() == Some(code::CLOCK));
                 let ended = Ended::Done(answer, 0);
@@ -232,6 +246,7 @@ impl Intake {
         self.counters.passed += 1;
         let running = Running {
             caller: caller.clone(),
+            message: work.message,
             reply_to: call.reply_to.clone(),
             spread,
             is_write: work.is_write,
@@ -268,13 +283,13 @@ impl Intake {
 
     fn examine(
         &self,
-        opened: &Opened,
-        call: &CallHeader,
-        caller: &OperatorName,
+        asked: &Asked<'_>,
         view: &View<'_>,
         admission: Admission,
         now: Timestamp,
+        seen: &mut Option<Call>,
     ) -> Result<Box<Work>, Refusal> {
+        let Asked { opened, call, caller } = *asked;
         let header = &opened.header;
         let time_to_live = Duration::from(header.ttl);
         check_time(call.call, header.issued_at, time_to_live, now)?;
@@ -297,6 +312,8 @@ impl Intake {
         let body: Call = opened
             .body(&self.keys)
             .map_err(|error| Refusal::because(code::MALFORMED, format!("the call: {error}")))?;
+        let body = &*seen.insert(body);
+        let allowed = authorise(asked, view)?;
         action.validate(&body.args).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Refusal::because(code::ARGUMENTS, faults.join("; "))
@@ -318,7 +335,7 @@ impl Intake {
             let message = format!("{} actions run or wait here already", self.running.len());
             return Err(Refusal::because(code::OVERLOADED, message));
         }
-        let asked = match call.timeout {
+        let limit = match call.timeout {
             Millis(0) => agent.schema.timeout,
             span => span.into(),
         };
@@ -329,12 +346,13 @@ impl Intake {
             collective: call.collective.clone(),
             agent: agent.clone(),
             action: call.action.clone(),
-            args: body.args,
+            args: body.args.clone(),
             dry_run: body.dry_run,
             is_write,
-            timeout: asked.min(view.longest),
+            timeout: limit.min(view.longest),
             issued_at: header.issued_at,
             expires: expires_at(header.issued_at, time_to_live),
+            decision: decision(asked, view, Some(body), Ok(&allowed)),
         }))
     }
 
@@ -398,6 +416,16 @@ impl Intake {
         self.spool.put(call, &ended, running.is_write, now);
         self.spool.belongs_to(call, &running.caller);
         Some(reply(call, &running.reply_to, running.spread, ended))
+    }
+
+    /// The message that asked for a call that has begun and not ended, and whether it is a write.
+    pub(crate) fn begun(&self, call: CallId) -> Option<(MessageId, bool)> {
+        self.running.get(&call).map(|running| (running.message, running.is_write))
+    }
+
+    /// Refusals since this was asked last, for the audit.
+    pub(crate) fn take_refused(&mut self) -> Vec<Decision> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Calls that have begun and not ended.

@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `intake` | verifies, recognises repeats, selects, validates: the pure core, with time as a parameter |
+//! | `policies`, `audit` | who may call what here, and the chain of lines that tells of each request |
 //! | `started`, `record`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
 //! | `dispatch` | the one task that owns the state; actions run beside it and report to it |
 //! | `act`, `outbox` | one action beside the task; replies on their way out |
@@ -16,6 +17,7 @@
 mod act;
 mod agents;
 mod alarms;
+mod audit;
 mod card;
 mod classes;
 pub mod config;
@@ -25,6 +27,7 @@ mod files;
 mod intake;
 mod json;
 mod outbox;
+mod policies;
 mod problem;
 mod record;
 mod refresh;
@@ -42,8 +45,10 @@ pub mod pure {
     pub use crate::work::{Reply, Work};
 }
 
-pub use agents::{InProcess, Registry};
+pub use agents::{Builtin, InProcess, NoBuiltin, Registry};
+pub use audit::AuditSettings;
 pub use facts::{FactSet, FactSource};
 pub use files::FileError;
+pub use policies::PolicySource;
 pub use problem::Problem;
 pub use service::{AgentSource, Limits, NodeConfig, NodeService, RunningNode, StartError};

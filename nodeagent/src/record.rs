@@ -1,39 +1,65 @@
-//! The record of begun writes, shared by the actions that run at one time.
+//! What is recorded of requests, shared by the actions that run at one time: the audit, and which writes began.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use orch_link::entropy;
+use orch_wire::audit::{Decision, Head, Outcome};
 use orch_wire::body::{Answer, Ending, code};
-use orch_wire::ids::CallId;
+use orch_wire::ids::{CallId, MessageId};
 
+use crate::audit::{self, Audit};
 use crate::files::FileError;
-use crate::started::{Started, Unsynced};
+use crate::started::{self, Started};
 use crate::work::Work;
 
 /// A handle of the record. What waits for the disk says so, and is not for the thread that serves the node.
 #[derive(Debug, Clone)]
-pub(crate) struct Record(Arc<Mutex<Started>>);
+pub(crate) struct Record {
+    started: Arc<Mutex<Started>>,
+    audit: Arc<Mutex<Audit>>,
+}
 
 impl Record {
-    pub(crate) fn new(started: Started) -> Self {
-        Self(Arc::new(Mutex::new(started)))
+    pub(crate) fn new(started: Started, audit: Audit) -> Self {
+        Self { started: Arc::new(Mutex::new(started)), audit: Arc::new(Mutex::new(audit)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Started> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn started(&self) -> MutexGuard<'_, Started> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append_begin(&self, work: &Work) -> Result<Unsynced, FileError> {
-        self.lock().begin(work.message, work.call, work.expires, entropy::now())
+    fn audit(&self) -> MutexGuard<'_, Audit> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append_decision(&self, decision: Decision) -> Result<audit::Unsynced, FileError> {
+        self.audit().decide(decision, entropy::now())
+    }
+
+    fn append_begin(&self, work: &Work) -> Result<started::Unsynced, FileError> {
+        self.started().begin(work.message, work.call, work.expires, entropy::now())
+    }
+
+    /// Records a refusal, or a read that begins. Where the audit is strict and cannot be written, this is the answer.
+    pub(crate) fn note(&self, decision: Decision) -> Option<Answer> {
+        let call = decision.call;
+        let error = self.audit().note(decision, entropy::now()).err()?;
+        tracing::error!(%call, problem = error.full(), "the audit cannot be written");
+        self.audit().is_strict().then(unaudited)
     }
 
     /// Records that a write begins and waits for the disk. Where the record cannot be kept the write may not begin, and
     /// this is its answer.
     #[must_use]
     pub(crate) fn begin(&self, work: &Work) -> Option<Answer> {
-        // The lock is not held while the disk is waited for, so that others can be recorded meanwhile.
-        let unsynced = self.append_begin(work);
-        let error = unsynced.and_then(Unsynced::sync).err()?;
+        // No lock is held while the disk is waited for, so that others can be recorded meanwhile.
+        let decided = self.append_decision(work.decision.clone());
+        if let Err(error) = decided.and_then(audit::Unsynced::sync) {
+            tracing::error!(call = %work.call, problem = error.full(), "a write is refused because it cannot be audited");
+            return Some(unaudited());
+        }
+        let begun = self.append_begin(work);
+        let error = begun.and_then(started::Unsynced::sync).err()?;
         tracing::error!(
             call = %work.call,
             problem = error.full(),
@@ -44,29 +70,71 @@ impl Record {
 
     /// Records how a write ended, without waiting for the disk; whether [`Record::compact`] is due.
     pub(crate) fn end(&self, call: CallId, answer: &Answer) -> bool {
-        let mut started = self.lock();
+        let mut started = self.started();
         let ending = answer.ending.unwrap_or(Ending::Failed);
         told(call, started.end(call, ending, answer.code.clone(), entropy::now()));
         started.wants_compacting()
     }
 
-    /// Makes the file small; waits for the disk.
+    /// Makes the file of begun writes small; waits for the disk.
     pub(crate) fn compact(&self, call: CallId) {
-        told(call, self.lock().compact(entropy::now()));
+        told(call, self.started().compact(entropy::now()));
     }
 
     /// Records a write that was refused after it had been taken on; waits for the disk.
     pub(crate) fn refuse(&self, work: &Work, answer: &Answer) {
-        let recorded = self.append_begin(work).and_then(Unsynced::sync);
+        let recorded = self.append_begin(work).and_then(started::Unsynced::sync);
         match recorded {
             Ok(()) => drop(self.end(work.call, answer)),
             Err(_) => told(work.call, recorded),
         }
     }
+
+    /// Writes down how a request ended whose decision was; the head of the audit then.
+    pub(crate) fn audit_outcome(
+        &self,
+        message: MessageId,
+        call: CallId,
+        answer: &Answer,
+        is_write: bool,
+    ) -> Option<Head> {
+        let outcome = Outcome {
+            message,
+            call,
+            outcome: answer.ending.unwrap_or(Ending::Failed),
+            code: answer.code.clone(),
+            duration: answer.elapsed,
+        };
+        let mut audit = self.audit();
+        told(call, audit.outcome(outcome, is_write, entropy::now()));
+        audit.head()
+    }
+
+    /// Where the audit stands, and how many of its lines could not be written.
+    pub(crate) fn audit_state(&self) -> (Option<Head>, u64) {
+        let audit = self.audit();
+        (audit.head(), audit.lost())
+    }
+
+    /// Whether lines of the audit wait to be written.
+    pub(crate) fn audit_waits(&self) -> bool {
+        self.audit().is_waiting()
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush_audit(&self) {
+        if let Err(error) = self.audit().flush() {
+            tracing::error!(problem = error.full(), "the audit cannot be written");
+        }
+    }
+}
+
+fn unaudited() -> Answer {
+    Answer::rejected(code::AUDIT, "this node cannot write its audit")
 }
 
 fn told(call: CallId, recorded: Result<(), FileError>) {
     if let Err(error) = recorded {
-        tracing::warn!(%call, error = error.full(), "how a write ended cannot be recorded");
+        tracing::warn!(%call, error = error.full(), "how a call ended cannot be recorded");
     }
 }

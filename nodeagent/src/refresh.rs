@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use orch_wire::ids::Digest;
+use orch_wire::policy::Policies;
 use serde_json::{Map, Value};
 
 use crate::agents::Registry;
 use crate::classes;
 use crate::facts::FactSource;
+use crate::policies::PolicySource;
 use crate::problem::Problem;
 use crate::service::AgentSource;
 
@@ -19,6 +21,7 @@ pub(crate) struct Sources {
     pub(crate) classes: Vec<String>,
     pub(crate) classes_file: Option<PathBuf>,
     pub(crate) agents: AgentSource,
+    pub(crate) policies: PolicySource,
 }
 
 /// All of it at one moment.
@@ -28,7 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) digest: Digest,
     pub(crate) classes: Vec<String>,
     pub(crate) registry: Arc<Registry>,
-    /// Of facts and classes.
+    pub(crate) policies: Arc<Policies>,
+    /// Of facts, classes and policies.
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -36,12 +40,13 @@ impl Snapshot {
     /// The same in memory of the thread that calls this. The C library gives each thread memory of its own, and what is
     /// kept there keeps all of it that the reading took.
     pub(crate) fn resettled(self) -> Self {
-        let Self { facts, digest, classes, registry, problems } = &self;
+        let Self { facts, digest, classes, registry, policies, problems } = &self;
         Self {
             facts: facts.clone(),
             digest: *digest,
             classes: classes.clone(),
             registry: Arc::clone(registry),
+            policies: Arc::clone(policies),
             problems: problems.clone(),
         }
     }
@@ -53,12 +58,16 @@ impl Sources {
         let set = self.facts.read();
         let (classes, more) = classes::read(&self.classes, self.classes_file.as_deref());
         let registry = match &self.agents {
-            AgentSource::Folders(folders) => Arc::new(Registry::load_again(folders, earlier)),
+            AgentSource::Own { builtin, folders } => {
+                Arc::new(Registry::load_again(builtin, folders, earlier))
+            }
             AgentSource::Given(registry) => Arc::clone(registry),
         };
         let digest = set.digest();
         let mut problems = set.problems;
         problems.extend(more);
-        Snapshot { facts: set.facts, digest, classes, registry, problems }
+        let (policies, more) = self.policies.read();
+        problems.extend(more);
+        Snapshot { facts: set.facts, digest, classes, registry, policies: Arc::new(policies), problems }
     }
 }

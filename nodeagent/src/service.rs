@@ -12,12 +12,15 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{NodeInfo, Registry, remove_stale};
+use crate::agents::{Builtin, NodeInfo, Registry, remove_stale};
+use crate::audit::{Audit, AuditSettings};
 use crate::card::{self, CardBoard};
 use crate::dispatch::{Command, Dispatcher, Parts};
 use crate::facts::FactSource;
 use crate::files::{self, FileError};
 use crate::intake::Intake;
+use crate::policies::PolicySource;
+use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
 use crate::started::Started;
 
@@ -48,6 +51,10 @@ pub struct NodeConfig {
     pub agents: AgentSource,
     /// Configuration of external agents, each under its name.
     pub agents_config_dir: PathBuf,
+    /// Who may call what.
+    pub policies: PolicySource,
+    /// How it keeps its audit.
+    pub audit: AuditSettings,
     /// How much it does at once.
     pub limits: Limits,
     /// The node is one of a lab, on its user's machine: built-in agents change nothing.
@@ -59,8 +66,13 @@ pub struct NodeConfig {
 /// Where agents come from.
 #[derive(Debug, Clone)]
 pub enum AgentSource {
-    /// These folders, read at start and on refresh.
-    Folders(Vec<PathBuf>),
+    /// These built-in agents, and these folders, read at start and on refresh.
+    Own {
+        /// Built-in agents beside `node`.
+        builtin: Vec<Builtin>,
+        /// Folders of external agents.
+        folders: Vec<PathBuf>,
+    },
     /// These, shared by the nodes of a process.
     Given(Arc<Registry>),
 }
@@ -124,6 +136,11 @@ impl NodeService {
         for problem in &problems {
             tracing::warn!(%problem, "the record of begun writes has a line that cannot be read");
         }
+        let (audit, problems) =
+            Audit::open(&config.state_dir.join("audit"), &config.identity, config.audit, now)?;
+        for problem in &problems {
+            tracing::warn!(%problem, "the audit is not as it should be");
+        }
         let mut intake =
             Intake::new(config.identity.clone(), config.collectives.clone(), config.keys.clone());
         intake.restore(started.begun(), now);
@@ -133,8 +150,10 @@ impl NodeService {
             classes: config.classes,
             classes_file: config.classes_file,
             agents: config.agents,
+            policies: config.policies,
         });
-        let Snapshot { facts, digest, classes, registry, problems } = sources.read(&Registry::default());
+        let Snapshot { facts, digest, classes, registry, policies, problems } =
+            sources.read(&Registry::default());
         let info = NodeInfo {
             identity: config.identity.clone(),
             collectives: config.collectives.clone().into(),
@@ -153,6 +172,7 @@ impl NodeService {
         let boot_id = files::read_text("/proc/sys/kernel/random/boot_id".as_ref(), 256).unwrap_or_default();
         let boot_id: Arc<str> = boot_id.trim().into();
         let board = CardBoard::new(config.keys.clone(), card::describe(&info, digest, &boot_id));
+        board.set_audit(audit.head());
         let role = LinkRole::Node {
             name: config.identity.clone(),
             collectives: config.collectives,
@@ -164,7 +184,8 @@ impl NodeService {
         let (up, is_up) = watch::channel(false);
         let dispatcher = Dispatcher::new(Parts {
             intake,
-            started,
+            record: Record::new(started, audit),
+            policies,
             info,
             sources,
             board,

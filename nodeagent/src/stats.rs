@@ -1,5 +1,6 @@
 //! What the agent counts, for `node.stats`.
 
+use orch_wire::audit::Head;
 use orch_wire::body::Ending;
 
 /// Counters since the start of the agent.
@@ -35,6 +36,8 @@ pub(crate) struct Counters {
     pub(crate) running: usize,
     /// Results kept for resends, and their bytes.
     pub(crate) stored: (usize, usize),
+    /// The last line of the audit, and how many could not be written.
+    pub(crate) audit: (Option<Head>, u64),
 }
 
 impl Counters {

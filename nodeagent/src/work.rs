@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use orch_wire::audit::Decision;
 use orch_wire::body::Answer;
 use orch_wire::header::Stage;
 use orch_wire::ids::{ActionName, CallId, CollectiveName, MessageId, OperatorName};
@@ -32,6 +33,8 @@ pub struct Work {
     pub(crate) issued_at: Timestamp,
     /// After this it may not begin any more.
     pub expires: Timestamp,
+    /// What the audit is to say of it before it begins.
+    pub(crate) decision: Decision,
 }
 
 impl Work {

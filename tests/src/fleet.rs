@@ -22,7 +22,7 @@ use orch_wire::limits::CONTROL_REPLY_BYTES;
 use serde_json::Value;
 
 use crate::process::{Ended, Server};
-use crate::{programs, wait};
+use crate::{programs, root, wait};
 
 /// Address that everything listens on and goes to.
 const HOST: &str = "127.0.0.1";
@@ -52,6 +52,8 @@ pub struct Node {
     pub classes: Vec<String>,
     /// A pre-shared key of its own, to be a stranger.
     pub psk: Option<Psk>,
+    /// Where it is to have a root of its own: the shell's commands that make it ready, run inside.
+    pub root: Option<String>,
 }
 
 impl Node {
@@ -65,6 +67,13 @@ impl Node {
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With a throw-away root of its own, made ready by these commands of the shell.
+    #[must_use]
+    pub fn root(mut self, prepare: &str) -> Self {
+        self.root = Some(prepare.to_owned());
         self
     }
 
@@ -262,13 +271,17 @@ impl Fleet {
         let mut config = format!(
             "broker = \"{HOST}:{}\"\nstate = \"state\"\nrun = \"{}\"\npsk = \"psk\"\nlog = \"debug\"\n\
              [tls]\nca = \"ca.pem\"\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
-             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[classes]\nfile = \"\"\n",
+             [facts]\ndirs = [\"facts.d\"]\n[agents]\ndirs = [\"{}\"]\n[policy]\ndir = \"policies\"\n[classes]\nfile = \"\"\n",
             self.port,
-            self.path("run").display(),
+            // Sockets of processes that it does not see a node takes for left over, and removes them.
+            if node.root.is_some() { "/run/orch".into() } else { self.path("run") }.display(),
             self.path("agents").display(),
         );
         writeln!(config, "names = {:?}", node.classes)?;
         write(&self.path(&folder).join("node.toml"), &config, 0o644)?;
+        if let Some(prepare) = &node.root {
+            write(&self.path(&folder).join(root::PREPARE), prepare, 0o644)?;
+        }
         self.start_node(&node.name)
     }
 
@@ -278,7 +291,11 @@ impl Fleet {
     /// When it cannot be started.
     pub fn start_node(&mut self, name: &str) -> Result<()> {
         let folder = self.path("nodes").join(name);
-        let mut command = Command::new(programs::path("orch-node"));
+        let mut command = if folder.join(root::PREPARE).exists() {
+            root::command(&folder, self.folder.path(), "orch-node")
+        } else {
+            Command::new(programs::path("orch-node"))
+        };
         command.arg("--config").arg(folder.join("node.toml"));
         let server = Server::start(command, &folder.join("log"))?;
         self.nodes.insert(name.to_owned(), server);
@@ -291,6 +308,15 @@ impl Fleet {
     /// When it was never started.
     pub fn node(&mut self, name: &str) -> Result<&mut Server> {
         self.nodes.get_mut(name).with_context(|| format!("no node {name}"))
+    }
+
+    /// Where a path of a node's own root is for the test.
+    ///
+    /// # Errors
+    /// When the node was never started.
+    pub fn inside(&self, name: &str, path: &str) -> Result<PathBuf> {
+        let node = self.nodes.get(name).with_context(|| format!("no node {name}"))?;
+        Ok(root::outside(node, &self.path("nodes").join(name), path))
     }
 
     /// Kills a node, as a crash of its machine's process would.

@@ -7,4 +7,5 @@ pub mod fleet;
 pub mod process;
 pub mod programs;
 pub mod raw_peer;
+pub mod root;
 pub mod wait;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::audit::Head;
 use crate::header::Millis;
 
 /// Body of a call and its resends.
@@ -40,6 +41,9 @@ pub struct Answer {
     /// Time the action took on the node.
     #[serde(default)]
     pub elapsed: Millis,
+    /// The last line of the node's audit, the outcome of this call among those before (`done` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Head>,
     /// A chunk of text (`output` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<String>,
@@ -68,6 +72,7 @@ impl Answer {
             message: String::new(),
             data: Map::new(),
             elapsed: Millis(0),
+            audit: None,
             chunk: None,
         }
     }

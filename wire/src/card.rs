@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Head;
 use crate::ids::{CollectiveName, Digest, NodeName};
 use crate::time::Timestamp;
 
@@ -26,7 +27,7 @@ pub struct Card {
     pub boot_id: String,
     /// When its agent started.
     pub agent_start: Timestamp,
-    /// Hash of the head of its audit, once it keeps one.
+    /// The last line of its audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audit_head: Option<Digest>,
+    pub audit_head: Option<Head>,
 }

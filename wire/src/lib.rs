@@ -12,10 +12,12 @@
 //! | [`query`], [`nodeset`], [`schema`] | which nodes, and what an agent takes and gives |
 //! | [`policy`] | who may call what on a node |
 //! | [`outcome`] | how a call ended on each node |
+//! | [`audit`] | what a node writes down of each request, in a chain |
 //! | [`control`] | what the broker itself says |
 
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod body;
 pub mod caller;
 pub mod card;

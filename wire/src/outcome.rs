@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::audit::Head;
 use crate::body::{Answer, Ending};
 use crate::ids::NodeName;
 
@@ -89,6 +90,9 @@ pub struct NodeResult {
     /// For `silent`: whether the node had said that it began.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub began: bool,
+    /// The last line of the node's audit when it answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub audit: Option<Head>,
 }
 
 mod as_millis {
@@ -115,7 +119,8 @@ impl NodeResult {
             Some(ending) => (ending.into(), answer.code),
             None => (Outcome::Failed, Some(crate::body::code::REPLY.to_owned())),
         };
-        Self { node, outcome, code, message: answer.message, data: answer.data, elapsed, began: false }
+        let Answer { message, data, audit, .. } = answer;
+        Self { node, outcome, code, message, data, elapsed, began: false, audit }
     }
 
     /// A target that gave no final answer.
@@ -128,6 +133,7 @@ impl NodeResult {
             data: Map::new(),
             elapsed,
             began,
+            audit: None,
         }
     }
 

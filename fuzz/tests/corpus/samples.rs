@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use orch_link::control::ControlStream;
 use orch_link::mux;
+use orch_wire::audit::Head;
 use orch_wire::body::{Answer, Call, code};
 use orch_wire::card::Card;
 use orch_wire::codec;
@@ -47,7 +48,11 @@ pub(crate) fn samples() -> Vec<Sample> {
         codec::encode(&Answer::ok(object(json!({"text": "all work and no play ".repeat(400)})))).unwrap();
     add("body", "lz4", [&[3], lz4_flex::compress_prepend_size(&long).as_slice()].concat());
     add("card", "card", codec::encode(&card(None)).unwrap());
-    add("card", "audited", codec::encode(&card(Some(Digest::of(b"head")))).unwrap());
+    add(
+        "card",
+        "audited",
+        codec::encode(&card(Some(Head { position: 7, hash: Digest::of(b"head") }))).unwrap(),
+    );
     for (name, request) in requests() {
         add("control", name, [&[0, 3], sent(&[request]).as_slice()].concat());
     }
@@ -199,7 +204,7 @@ fn answers() -> Vec<(&'static str, Answer)> {
     ]
 }
 
-fn card(audit_head: Option<Digest>) -> Card {
+fn card(audit_head: Option<Head>) -> Card {
     Card {
         node: node("web1.example.com"),
         collectives: vec![CollectiveName::main(), "web".parse().unwrap()],

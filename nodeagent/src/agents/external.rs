@@ -15,7 +15,7 @@ use super::reply;
 use crate::files::{self, FileError};
 
 /// The search path of programs that an agent starts by name.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Of what a failed agent wrote, so much is answered.
 const MESSAGE_BYTES: usize = 4096;
 
@@ -44,6 +44,7 @@ pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
         folder: room.folder.path(),
         timeout: job.work.timeout,
         memory: job.info.limits.action_memory,
+        keep: process::KEPT_BYTES,
         stop: &job.stop,
     };
     match process::run(spec).await {

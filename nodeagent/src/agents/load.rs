@@ -127,7 +127,7 @@ mod tests {
         write(&at.join("other.json"), &SCHEMA.replace("NAME", "good"), 0o644);
         write(&at.join("broken.json"), "{", 0o644);
         write(&at.join("README.md"), "read me", 0o644);
-        let registry = Registry::load(&[at.to_owned(), at.join("none")]);
+        let registry = Registry::load(&[], &[at.to_owned(), at.join("none")]);
         assert_eq!(registry.names(), ["good", "node", "own"]);
         let mut named: Vec<String> = registry
             .problems()
@@ -145,18 +145,18 @@ mod tests {
         install(at, "good", 0o644, 0o755);
         install(at, "other", 0o644, 0o755);
         let folders = [at.to_owned()];
-        let earlier = Registry::load(&folders);
+        let earlier = Registry::load(&[], &folders);
         write(
             &at.join("other.json"),
             &SCHEMA.replace("NAME", "other").replace("\"r\"", "\"changed\""),
             0o644,
         );
-        let now = Registry::load_again(&folders, &earlier);
+        let now = Registry::load_again(&[], &folders, &earlier);
         let is_same = |name| Arc::ptr_eq(earlier.get(name).unwrap(), now.get(name).unwrap());
         assert_eq!(["good", "node", "other"].map(is_same), [true, true, false]);
         // A program that may not be run any more is none, whatever its schema says.
         fs::set_permissions(at.join("good"), fs::Permissions::from_mode(0o644)).unwrap();
-        let now = Registry::load_again(&folders, &now);
+        let now = Registry::load_again(&[], &folders, &now);
         assert_eq!(now.names(), ["node", "other"]);
     }
 
@@ -166,7 +166,7 @@ mod tests {
         let at = folder.path().join("agents");
         install(&at, "good", 0o644, 0o755);
         fs::set_permissions(&at, fs::Permissions::from_mode(0o777)).unwrap();
-        let registry = Registry::load(&[at]);
+        let registry = Registry::load(&[], &[at]);
         assert_eq!(registry.names(), ["node"]);
         assert_eq!(registry.problems().len(), 1);
     }

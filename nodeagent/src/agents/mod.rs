@@ -1,12 +1,15 @@
 //! The agents of the node: the built-in ones, external ones, and the registry of both.
 
+mod builtin;
 mod external;
 mod load;
 mod node;
 mod process;
 mod registry;
 mod reply;
+mod tool;
 
+pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
 pub(crate) use registry::{Agent, Here, Job, Kind};

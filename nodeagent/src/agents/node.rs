@@ -136,6 +136,9 @@ fn stats(info: &NodeInfo) -> Value {
         "reconnects": counters.reconnects,
         "stored_results": counters.stored.0,
         "stored_bytes": counters.stored.1,
+        "audit_position": counters.audit.0.map(|head| head.position),
+        "audit_head": counters.audit.0.map(|head| head.hash),
+        "audit_lost": counters.audit.1,
         "problems": problems,
     })
 }

@@ -13,8 +13,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// Of each output stream the last so many bytes are kept: programs put the reason at the end.
-const KEPT_BYTES: usize = 16 * 1024;
+/// Enough of an output stream to say why a program failed: programs put the reason at the end.
+pub(super) const KEPT_BYTES: usize = 16 * 1024;
 /// Time between the request to end and the end by force. Short: the runner waits five seconds beyond the time limit.
 const TERM_GRACE: Duration = Duration::from_secs(1);
 /// Time that output may still come after the program ended: children that go on may hold the streams open.
@@ -31,6 +31,8 @@ pub(super) struct Spec<'a> {
     pub(super) timeout: Duration,
     /// Bytes of private memory of each process, where limited.
     pub(super) memory: Option<u64>,
+    /// Of each output stream the last so many bytes are kept.
+    pub(super) keep: usize,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -78,13 +80,14 @@ impl Drop for Group {
 /// One output stream: its end is kept, all of it counted.
 struct Stream<R> {
     from: Option<R>,
+    keep: usize,
     kept: Vec<u8>,
     total: usize,
 }
 
 impl<R: AsyncRead + Unpin> Stream<R> {
-    fn new(from: Option<R>) -> Self {
-        Self { from, kept: Vec::new(), total: 0 }
+    fn new(from: Option<R>, keep: usize) -> Self {
+        Self { from, keep, kept: Vec::new(), total: 0 }
     }
 
     /// Takes what there is; waits for ever at the end of the stream.
@@ -95,7 +98,7 @@ impl<R: AsyncRead + Unpin> Stream<R> {
             Ok(0) | Err(_) => self.from = None,
             Ok(length) => {
                 self.kept.extend_from_slice(piece.get(..length).unwrap_or_default());
-                let over = self.kept.len().saturating_sub(KEPT_BYTES);
+                let over = self.kept.len().saturating_sub(self.keep);
                 self.kept.drain(..over);
                 self.total = self.total.saturating_add(length);
             }
@@ -116,8 +119,8 @@ pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
         let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
         prlimit(Some(leader), Resource::Data, limits)?;
     }
-    let mut stdout = Stream::new(child.stdout.take());
-    let mut stderr = Stream::new(child.stderr.take());
+    let mut stdout = Stream::new(child.stdout.take(), spec.keep);
+    let mut stderr = Stream::new(child.stderr.take(), spec.keep);
     let deadline = Instant::now().checked_add(spec.timeout).unwrap_or_else(Instant::now);
     let end = loop {
         tokio::select! {

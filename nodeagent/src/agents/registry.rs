@@ -10,6 +10,7 @@ use orch_wire::schema::AgentSchema;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::builtin::Builtin;
 use super::node::NodeInfo;
 use super::{external, load, node};
 use crate::problem::Problem;
@@ -36,6 +37,8 @@ pub(crate) struct Agent {
 pub(crate) enum Kind {
     /// By a function of this process, within a moment.
     Here(Here),
+    /// By this process with the tools of the system, and for as long as that takes.
+    Builtin(Builtin),
     /// A program of its own.
     External {
         /// What is run.
@@ -67,19 +70,18 @@ pub(crate) struct Job {
 }
 
 impl Registry {
-    /// The built-in agents and those of each folder. An agent that cannot be used costs only itself.
-    pub fn load(folders: &[PathBuf]) -> Self {
-        Self::load_again(folders, &Self::default())
+    /// The agent `node`, these built-in agents, and those of each folder. An agent that cannot be used costs only itself.
+    pub fn load(builtin: &[Builtin], folders: &[PathBuf]) -> Self {
+        Self::load_again(builtin, folders, &Self::default())
     }
 
     /// The same; agents whose schema is as it was are taken from an earlier registry, since to read one costs much more
     /// memory than to keep it.
-    pub(crate) fn load_again(folders: &[PathBuf], earlier: &Self) -> Self {
+    pub(crate) fn load_again(builtin: &[Builtin], folders: &[PathBuf], earlier: &Self) -> Self {
         let mut registry = Self::default();
-        let node = earlier.agents.values().find(|agent| agent.is_builtin()).cloned();
-        match node.map_or_else(|| node::agent().map(Arc::new), Ok) {
-            Ok(agent) => registry.insert(agent, Path::new("node")),
-            Err(error) => registry.problems.push(Problem::new(Path::new("node"), error)),
+        registry.insert_builtin("node", earlier, node::agent);
+        for builtin in builtin {
+            registry.insert_builtin(builtin.name(), earlier, || builtin.agent());
         }
         for folder in folders {
             for found in load::folder(folder, earlier) {
@@ -90,6 +92,14 @@ impl Registry {
             }
         }
         registry
+    }
+
+    fn insert_builtin(&mut self, name: &str, earlier: &Self, agent: impl FnOnce() -> Result<Agent, String>) {
+        let same = earlier.get(name).filter(|agent| agent.is_builtin()).cloned();
+        match same.map_or_else(|| agent().map(Arc::new), Ok) {
+            Ok(agent) => self.insert(agent, Path::new(name)),
+            Err(error) => self.problems.push(Problem::new(Path::new(name), error)),
+        }
     }
 
     /// Adds an agent of the program that embeds the node; gives what is wrong with its schema.
@@ -153,7 +163,7 @@ impl Agent {
     }
 
     pub(crate) fn is_builtin(&self) -> bool {
-        matches!(self.kind, Kind::Here(Here::Node))
+        matches!(self.kind, Kind::Here(Here::Node) | Kind::Builtin(_))
     }
 }
 
@@ -172,6 +182,7 @@ impl Job {
     pub(crate) async fn run(self) -> Answer {
         match &self.work.agent.kind {
             Kind::Here(here) => here.run(&self),
+            Kind::Builtin(builtin) => builtin.run(&self).await,
             Kind::External { executable, .. } => external::run(&self, executable).await,
         }
     }

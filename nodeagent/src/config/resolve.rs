@@ -12,8 +12,10 @@ use orch_wire::limits::CONNECT;
 use serde_json::{Map, Value, json};
 
 use super::{Config, ConfigError};
+use crate::audit::AuditSettings;
 use crate::facts::FactSource;
 use crate::files::{self, FileError};
+use crate::policies::PolicySource;
 use crate::service::{AgentSource, NodeConfig};
 
 /// Longest key file.
@@ -77,8 +79,10 @@ impl Resolved {
             classes: config.classes,
             classes_file: config.classes_file,
             refresh: config.refresh,
-            agents: AgentSource::Folders(config.agents_dirs),
+            agents: AgentSource::Own { builtin: config.agents_builtin, folders: config.agents_dirs },
             agents_config_dir: config.agents_config,
+            policies: PolicySource { folder: Some(config.policy_dir), settings: config.policy },
+            audit: AuditSettings { strict: config.audit_strict, ..AuditSettings::default() },
             limits: config.limits,
             shared_machine: false,
             settings,
@@ -119,8 +123,13 @@ fn settings(config: &Config, identity: &NodeName) -> Map<String, Value> {
         "facts.refresh": millis(config.refresh),
         "classes.names": config.classes,
         "classes.file": config.classes_file,
+        "agents.builtin": config.agents_builtin.iter().map(|builtin| builtin.name()).collect::<Vec<_>>(),
         "agents.dirs": config.agents_dirs,
         "agents.config": config.agents_config,
+        "policy.dir": config.policy_dir,
+        "policy.default_file": config.policy.default_file,
+        "policy.unconfigured": config.policy.unconfigured.as_str(),
+        "audit": if config.audit_strict { "strict" } else { "normal" },
         "limits.concurrent": config.limits.concurrent,
         "limits.queued": config.limits.queued,
         "limits.action_timeout": millis(config.limits.action_timeout),

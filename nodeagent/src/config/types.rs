@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orch_wire::ids::{CollectiveName, NodeName};
+use orch_wire::policy::Settings as PolicySettings;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::layer::{ConfigError, Layer, Setting, pick};
 use super::span;
+use crate::agents::{Builtin, NoBuiltin};
 use crate::files;
 use crate::service::Limits;
 
@@ -55,10 +57,18 @@ pub struct Config {
     pub classes: Vec<String>,
     /// File of classes.
     pub classes_file: Option<PathBuf>,
+    /// Built-in agents beside `node`.
+    pub agents_builtin: Vec<Builtin>,
     /// Folders of external agents.
     pub agents_dirs: Vec<PathBuf>,
     /// Folder of their configuration.
     pub agents_config: PathBuf,
+    /// Folder of policies.
+    pub policy_dir: PathBuf,
+    /// What holds where no policy speaks.
+    pub policy: PolicySettings,
+    /// Reads are refused too when they cannot be audited.
+    pub audit_strict: bool,
     /// How much the node does at once.
     pub limits: Limits,
 }
@@ -78,6 +88,8 @@ struct Raw {
     facts: RawFacts,
     classes: RawClasses,
     agents: RawAgents,
+    policy: RawPolicy,
+    audit: Option<Spanned<String>>,
     limits: RawLimits,
 }
 
@@ -106,8 +118,17 @@ struct RawClasses {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawAgents {
+    builtin: Option<Spanned<Vec<String>>>,
     dirs: Option<Spanned<Vec<String>>>,
     config: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPolicy {
+    dir: Option<Spanned<String>>,
+    default_file: Option<Spanned<bool>>,
+    unconfigured: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,8 +193,21 @@ impl Config {
                 .map(|file| file.path())
                 .transpose()?
                 .map(|f| f.value),
+            agents_builtin: list(|raw| &raw.agents.builtin)?
+                .try_map(|names| {
+                    names.iter().map(|name| name.parse().map_err(|e: NoBuiltin| e.to_string())).collect()
+                })?
+                .value,
             agents_dirs: paths(&list(|raw| &raw.agents.dirs)?)?,
             agents_config: path(|raw| &raw.agents.config)?.value,
+            policy_dir: path(|raw| &raw.policy.dir)?.value,
+            policy: PolicySettings {
+                default_file: pick(&layers, |raw: &Raw| &raw.policy.default_file)?.value,
+                unconfigured: text(|raw| &raw.policy.unconfigured)?
+                    .try_map(|word| word.parse().map_err(str::to_owned))?
+                    .value,
+            },
+            audit_strict: text(|raw| &raw.audit)?.try_map(|word| strict(word))?.value,
             limits: Limits {
                 concurrent: concurrent.value,
                 queued: pick(&layers, |raw: &Raw| &raw.limits.queued)?.value,
@@ -188,6 +222,14 @@ impl Config {
 fn paths(list: &Setting<Vec<String>>) -> Result<Vec<PathBuf>, ConfigError> {
     let each = |text: &String| Setting { value: text.clone(), origin: list.origin.clone() }.path();
     list.value.iter().map(|text| Ok(each(text)?.value)).collect()
+}
+
+fn strict(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "strict" => Ok(true),
+        "normal" => Ok(false),
+        _ => Err("write `normal` or `strict`"),
+    }
 }
 
 fn collectives(names: &[String]) -> Result<Vec<CollectiveName>, String> {
@@ -286,6 +328,9 @@ mod tests {
             ("[facts]\nrefresh = '5'", "/etc/x/node.toml:2:11: `5` is not a span"),
             ("[limits]\nconcurrent = 0", "/etc/x/node.toml:2:14: must be at least 1"),
             ("[limits]\nqueued = -1", "/etc/x/node.toml:2:10: "),
+            ("[agents]\nbuiltin = ['servce']", "/etc/x/node.toml:2:11: there is no built-in agent `servce`"),
+            ("audit = 'off'", "/etc/x/node.toml:1:9: write `normal` or `strict`"),
+            ("[policy]\nunconfigured = 'maybe'", "/etc/x/node.toml:2:16: write `allow` or `deny`"),
             ("[agents]\ndirs = ['']", "/etc/x/node.toml:2:8: a path is needed here"),
             ("state = ", "/etc/x/node.toml:1:9: "),
         ] {

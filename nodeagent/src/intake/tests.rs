@@ -5,11 +5,13 @@ use orch_wire::header::Header;
 use orch_wire::ids::{MessageId, RunId};
 use orch_wire::keys::Psk;
 use orch_wire::limits::{PROTOCOL, STORED_RESULTS};
+use orch_wire::policy::Policies;
 use orch_wire::schema::AgentSchema;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::policies::PolicySource;
 
 const START: u64 = 1_800_000_000_000;
 
@@ -30,7 +32,7 @@ fn registry() -> Registry {
     let program = folder.path().join("shop");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let registry = Registry::load(&[folder.path().to_owned()]);
+    let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry
 }
@@ -41,6 +43,7 @@ struct Node {
     facts: Map<String, Value>,
     room: usize,
     shared_machine: bool,
+    policies: Policies,
     now: u64,
     salt: u64,
 }
@@ -101,6 +104,7 @@ impl Node {
             facts: json!({"role": "web"}).as_object().cloned().unwrap(),
             room: 8,
             shared_machine: false,
+            policies: PolicySource::default().read().0,
             now: START,
             salt: 0,
         }
@@ -167,6 +171,7 @@ impl Node {
             shared_machine: self.shared_machine,
             room: self.room,
             longest: Duration::from_secs(3600),
+            policies: &self.policies,
         };
         self.intake.message(frames, &view, Timestamp::from_millis(self.now))
     }
@@ -328,6 +333,33 @@ fn the_clock_answer_carries_the_nodes_time() {
     let Step::Reply(reply) = node.say(&Said { issued: START - 1_000_000, ..said(1) }) else { panic!() };
     assert_eq!(reply.answer.data["node_time"], START);
     assert!(reply.answer.message.contains("this node's clock says 2027-01-15T"), "{}", reply.answer.message);
+}
+
+#[test]
+fn a_policy_refuses_with_a_neutral_word_and_the_audit_says_why() {
+    let mut node = Node::new();
+    node.policies.add("shop.policy", "policy default deny\nallow\tcert=alice\tlook\t*\t*\n");
+    assert_eq!(node.code(&said(1)), code::NOT_AUTHORISED);
+    let refused = node.intake.take_refused();
+    let [refused] = refused.as_slice() else { panic!("{refused:?}") };
+    assert!(!refused.allowed && refused.reason.contains("line 1 of shop.policy"), "{refused:?}");
+    assert_eq!(
+        (refused.caller.as_str(), refused.code.as_deref()),
+        ("cert=alice", Some(code::NOT_AUTHORISED))
+    );
+    // It is known as refused, whatever the policy says by then, and told once.
+    node.policies.add("shop.policy", "policy default allow\n");
+    assert_eq!(node.code(&said(1)), code::NOT_AUTHORISED);
+    assert!(node.intake.take_refused().is_empty());
+
+    let Step::Begin(work) = node.say(&Said { args: json!({"what": "x"}), ..said(2) }) else {
+        panic!("refused")
+    };
+    assert!(work.decision.allowed && work.decision.reason.contains("shop.policy"), "{:?}", work.decision);
+    assert_eq!(work.decision.args["what"], "x");
+    // Wrong arguments are refused, and audited with them.
+    assert_eq!(node.code(&Said { args: json!({"what": "; rm"}), ..said(3) }), code::ARGUMENTS);
+    assert_eq!(node.intake.take_refused()[0].args["what"], "; rm");
 }
 
 #[test]

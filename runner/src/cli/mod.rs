@@ -4,6 +4,7 @@
 mod agents;
 mod agents_check;
 mod ask;
+mod audit;
 mod batches;
 mod broker;
 mod call;

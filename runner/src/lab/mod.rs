@@ -18,7 +18,10 @@ use orch_broker::{Broker, BrokerConfig, RunningBroker};
 use orch_link::Dialer;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::{Credentials, CredentialsError};
-use orch_nodeagent::{AgentSource, FactSource, Limits, NodeConfig, NodeService, Registry, RunningNode};
+use orch_nodeagent::{
+    AgentSource, AuditSettings, Builtin, FactSource, Limits, NodeConfig, NodeService, PolicySource, Registry,
+    RunningNode,
+};
 use orch_wire::ids::{BrokerName, CollectiveName, NameError, OperatorName, Party};
 use orch_wire::keys::{Keys, Psk};
 use orch_wire::limits;
@@ -165,7 +168,7 @@ impl Lab {
             Dialer::new(&address, &HOST.to_string(), credentials, Arc::clone(&sockets), OPENING)
         };
 
-        let registry = Arc::new(Registry::load(&[sample_agents(home)?]));
+        let registry = Arc::new(Registry::load(&LAB_AGENTS, &[sample_agents(home)?]));
         let mut nodes = Vec::with_capacity(count);
         for invented in invent::fleet(count)? {
             let pem = authority.issue(&Party::Node(invented.name.clone()), &[])?;
@@ -187,6 +190,9 @@ impl Lab {
                 classes_file: None,
                 refresh: Duration::ZERO,
                 agents: AgentSource::Given(Arc::clone(&registry)),
+                policies: PolicySource::default(),
+                // They share a disk, and nobody's audit needs room on it of its own.
+                audit: AuditSettings { reserve: 0, ..AuditSettings::default() },
                 limits: Limits::default(),
                 shared_machine: !host,
                 settings: serde_json::Map::new(),
@@ -264,6 +270,9 @@ fn files(what: &str) -> impl FnOnce(io::Error) -> LabError + use<> {
     let what = what.to_owned();
     move |source| LabError::Files { what, source }
 }
+
+/// Built-in agents of a lab node; sample agents stand in the place of the others.
+const LAB_AGENTS: [Builtin; 2] = [Builtin::Puppet, Builtin::Resource];
 
 /// Writes the sample agents into the lab's folder; each node keeps their state apart.
 fn sample_agents(home: &Path) -> Result<PathBuf, LabError> {

@@ -1,6 +1,7 @@
 //! JSON for programs. Its shapes are a promise:
 //!
-//! - a call: `agent`, `action`, `results` (`node`, `outcome`, `code`?, `message`?, `data`, `elapsed_ms`, `began`?), `counts`
+//! - a call: `agent`, `action`, `results` (`node`, `outcome`, `code`?, `message`?, `data`, `elapsed_ms`, `began`?, `audit`?:
+//!   `position` and `hash` of the last line of the node's audit), `counts`
 //!   (one number per outcome), `skipped`, `unanswered`, `away`, `foreign` (names), `interrupted`;
 //! - a discovery: `nodes`, `unanswered`, `away`, `foreign`;
 //! - the roster: `broker`, `here`, `away`, `left`, `foreign`.

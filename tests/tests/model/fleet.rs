@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use orch_nodeagent::Registry;
 use orch_wire::ids::{NodeName, OperatorName};
 use orch_wire::keys::{Keys, Psk};
+use orch_wire::policy::{Effect, Policies, Settings};
 use orch_wire::time::Timestamp;
 use serde_json::json;
 
@@ -18,6 +19,10 @@ pub(crate) const QUERY: &str = "role = web";
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// What the operator's certificate would be.
 pub(crate) const CERTIFICATE: &[u8] = b"certificate of alice";
+
+/// Everybody may do everything.
+pub(crate) static POLICIES: LazyLock<Policies> =
+    LazyLock::new(|| Policies::new(Settings { unconfigured: Effect::Allow, ..Settings::default() }));
 
 /// An agent with a read and a write, the same on all nodes. Its program is never run.
 pub(crate) static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
@@ -32,7 +37,7 @@ pub(crate) static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let program = folder.path().join("shop");
     std::fs::write(&program, "#!/bin/sh\n").unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let registry = Registry::load(&[folder.path().to_owned()]);
+    let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry
 });

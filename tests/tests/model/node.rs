@@ -15,7 +15,7 @@ use orch_wire::topic::Topic;
 use serde_json::{Map, Value, json};
 
 use crate::chance::Chance;
-use crate::fleet::{self, REGISTRY, keys, wall};
+use crate::fleet::{self, POLICIES, REGISTRY, keys, wall};
 use crate::ledger::Ledger;
 
 /// An action that takes longer is answered with `accepted` first.
@@ -159,6 +159,7 @@ impl Node {
             shared_machine: false,
             room: ROOM,
             longest: fleet::LIMIT * 2,
+            policies: &POLICIES,
         };
         match intake.message(frames, &view, wall(now)) {
             Step::Quiet => {}

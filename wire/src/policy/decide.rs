@@ -1,6 +1,6 @@
 //! The policies of a node, and what they decide.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{
     decision::{Decision, Effect, Reason},
@@ -73,6 +73,12 @@ pub struct Step {
     pub text: Arc<str>,
     /// Why it does not match; none for the line that does.
     pub mismatch: Option<Mismatch>,
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Policies({:?})", self.files.keys())
+    }
 }
 
 impl Policies {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use orch_link::entropy;
+use orch_wire::audit::Decision;
 use orch_wire::body::Ending;
 use orch_wire::ids::CollectiveName;
 use serde_json::{Map, Value, json};
@@ -44,7 +45,7 @@ impl Kit {
         let agents = folder.path().join("agents");
         fs::create_dir(&agents).unwrap();
         install(&agents);
-        let registry = Registry::load(&[agents]);
+        let registry = Registry::load(&[], &[agents]);
         assert_eq!(registry.problems(), []);
         Self {
             folder,
@@ -80,9 +81,26 @@ impl Kit {
             started: now,
             counters: Default::default(),
         };
+        let (call, message) = (entropy::call_id(), entropy::message_id());
+        let decision = Decision {
+            message,
+            call,
+            run: entropy::run_id(),
+            caller: "cert=alice".to_owned(),
+            agent: agent.parse().unwrap(),
+            action: action.parse().unwrap(),
+            args: Map::new(),
+            dry_run: false,
+            script: None,
+            commit: None,
+            allowed: true,
+            code: None,
+            reason: String::new(),
+        };
         let work = Work {
-            call: entropy::call_id(),
-            message: entropy::message_id(),
+            call,
+            message,
+            decision,
             caller: "alice".parse().unwrap(),
             collective: CollectiveName::main(),
             agent: Arc::clone(self.registry.get(agent).unwrap()),

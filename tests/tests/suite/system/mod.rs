@@ -1,0 +1,7 @@
+//! What changes a system, on real ones: each node has a root of its own that is thrown away.
+
+mod kit;
+mod packages;
+mod puppet;
+mod resources;
+mod services;
