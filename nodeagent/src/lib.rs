@@ -7,7 +7,7 @@
 //! | `intake` | verifies, recognises repeats, selects, validates: the pure core, with time as a parameter |
 //! | `started`, `record`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
 //! | `dispatch` | the one task that owns the state; actions run beside it and report to it |
-//! | `act`, `outbox` | one action beside the task; replies on their way out |
+//! | `act`, `output`, `outbox` | one action beside the task; its output as it comes; replies on their way out |
 //! | `agents` | the built-in `node` agent, external agents, and the registry of both |
 //! | `facts`, `classes` | what the node knows of itself |
 //! | `card`, `stats` | what it says of itself |
@@ -25,6 +25,7 @@ mod files;
 mod intake;
 mod json;
 mod outbox;
+mod output;
 mod problem;
 mod record;
 mod refresh;

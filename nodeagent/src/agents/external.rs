@@ -44,6 +44,8 @@ pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
         folder: room.folder.path(),
         timeout: job.work.timeout,
         memory: job.info.limits.action_memory,
+        keep: process::KEPT_BYTES,
+        output: job.output.as_ref(),
         stop: &job.stop,
     };
     match process::run(spec).await {

@@ -89,12 +89,13 @@ impl Kit {
             action: action.parse().unwrap(),
             args: [("what".to_owned(), json!("it"))].into_iter().collect(),
             dry_run: false,
+            stream: false,
             is_write: true,
             timeout: self.timeout,
             issued_at: now,
             expires: now.plus(Duration::from_secs(60)),
         };
-        Job { work, info: Arc::new(info), stop: self.stop.clone() }
+        Job { work, info: Arc::new(info), output: None, stop: self.stop.clone() }
     }
 
     async fn run(&self) -> Answer {
