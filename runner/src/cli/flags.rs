@@ -7,6 +7,7 @@ use clap::Args;
 use orch_wire::nodeset::Limit;
 use orch_wire::query::filter::Filter;
 
+use crate::client::Manner;
 use crate::config::parse_span;
 use crate::report::Format;
 
@@ -135,4 +136,23 @@ pub(super) struct CallFlags {
     /// Time limit of the action on each node, such as 30s [default: the agent's]
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     pub(super) timeout: Option<Duration>,
+}
+
+/// How calls are made, whatever they ask for.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "How to call")]
+pub(super) struct MannerFlags {
+    /// Show the output of actions as it comes, line by line, with the node in front
+    #[arg(long)]
+    stream: bool,
+
+    /// Ctrl-C ends actions on the nodes even if they change something, not only those that read
+    #[arg(long)]
+    cancel_writes: bool,
+}
+
+impl MannerFlags {
+    pub(super) fn manner(self) -> Manner {
+        Manner { stream: self.stream, cancel_writes: self.cancel_writes }
+    }
 }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
 use super::target::Target;
-use crate::client::{CallReport, CallRequest, Discovery, Scope, Session, SessionConfig};
+use crate::client::{CallReport, CallRequest, Discovery, Manner, Scope, Session, SessionConfig};
 use crate::config::{Config, Environment, Overrides};
 use crate::exit::{Exit, Tally};
 use crate::lab::{Lab, LabConfig};
@@ -162,11 +162,12 @@ pub(super) struct OneCall<'a> {
     pub(super) args: Map<String, Value>,
     pub(super) timeout: Option<Duration>,
     pub(super) dry_run: bool,
+    pub(super) manner: Manner,
 }
 
 impl<'a> OneCall<'a> {
     pub(super) fn of(agent: &'a str, action: &'a str) -> Self {
-        Self { agent, action, args: Map::new(), timeout: None, dry_run: false }
+        Self { agent, action, args: Map::new(), timeout: None, dry_run: false, manner: Manner::default() }
     }
 }
 
@@ -211,12 +212,15 @@ impl Connection {
             script: None,
             commit: None,
             dry_run: call.dry_run,
+            manner: call.manner,
         };
         let mut report = if resolved.known().is_some_and(<[_]>::is_empty) {
             CallReport::default()
         } else {
             let progress = Progress::new(&self.printer, &format!("{}.{}", call.agent, call.action));
-            self.session.call(request, progress.sink(), self.cancel.clone()).await?
+            let called = self.session.call(request, progress.sink(), self.cancel.clone()).await;
+            progress.close();
+            called?
         };
         resolved.complete(&mut report);
         Ok(report)
