@@ -1,5 +1,6 @@
 //! The built-in agents that act on the system, each through the system's own tools.
 
+mod errand;
 mod file;
 mod package;
 mod process;
@@ -10,7 +11,8 @@ mod shell;
 
 use std::str::FromStr;
 
-use orch_wire::body::Answer;
+use orch_wire::body::{Answer, code};
+use serde_json::Value;
 
 use super::registry::{Agent, Job, Kind};
 
@@ -84,6 +86,25 @@ impl Builtin {
             Builtin::Shell => shell::run(job).await,
         }
     }
+}
+
+/// The answer of an action that succeeded, with its outputs.
+fn outputs(data: Value) -> Answer {
+    match data {
+        Value::Object(data) => Answer::ok(data),
+        _ => Answer::failed(code::REPLY, "the action returned no outputs"),
+    }
+}
+
+/// The refusal of an action that the agent does not have; its schema keeps such calls away.
+fn unknown_action(job: &Job) -> Box<Answer> {
+    let (agent, action) = (&job.work.agent.name, &job.work.action);
+    Box::new(Answer::rejected(code::UNKNOWN_ACTION, format!("`{agent}` has no action `{action}`")))
+}
+
+/// A text among the arguments, which the schema has checked; empty where it is left out.
+fn text<'a>(job: &'a Job, name: &str) -> &'a str {
+    job.work.args.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// There is no built-in agent of this name.
