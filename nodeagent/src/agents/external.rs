@@ -15,7 +15,7 @@ use super::reply;
 use crate::files::{self, FileError};
 
 /// The search path of programs that an agent starts by name.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Of what a failed agent wrote, so much is answered.
 const MESSAGE_BYTES: usize = 4096;
 
@@ -162,4 +162,4 @@ fn readable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

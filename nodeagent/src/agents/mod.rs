@@ -8,6 +8,7 @@ mod process;
 mod registry;
 mod reply;
 
+pub(crate) use builtin::Jobs;
 pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;

@@ -1,5 +1,6 @@
 //! The built-in agents that act on the system, each through the system's own tools.
 
+mod account;
 mod errand;
 mod file;
 mod package;
@@ -8,6 +9,8 @@ mod puppet;
 mod resource;
 mod service;
 mod shell;
+
+pub(crate) use shell::Jobs;
 
 use std::str::FromStr;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use rustix::fs::{Gid, Mode, Stat, Uid, fchmod, fchown};
 
-use super::owner::Kind;
+use super::super::account::Account;
 use super::place::Place;
 use super::{Done, Errand, refused};
 
@@ -29,8 +29,8 @@ impl Attributes {
             _ => Err(refused("`mode` must be octal, such as 0644")),
         });
         Ok(Self {
-            owner: errand.text("owner").map(|name| Kind::User.id(name)).transpose()?,
-            group: errand.text("group").map(|name| Kind::Group.id(name)).transpose()?,
+            owner: errand.text("owner").map(|name| Account::User.id(name)).transpose()?,
+            group: errand.text("group").map(|name| Account::Group.id(name)).transpose()?,
             mode: mode.transpose()?,
         })
     }

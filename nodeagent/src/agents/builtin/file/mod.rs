@@ -3,14 +3,13 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | `place` | the paths that callers name, and what is there now |
-//! | `owner`, `attributes` | owners and groups by name; owner, group and mode that are wanted |
+//! | `attributes` | owner, group and mode: those that are wanted, those that are there |
 //! | `stat`, `read` | what a file is and holds |
 //! | `install` | puts content in the place of a file, whole or not at all |
 //! | `write`, `push` | content in one call, and in blocks |
 
 mod attributes;
 mod install;
-mod owner;
 mod place;
 mod push;
 mod read;

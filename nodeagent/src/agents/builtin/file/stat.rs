@@ -11,7 +11,7 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::FileType;
 use serde_json::{Value, json};
 
-use super::owner::Kind;
+use super::super::account::Account;
 use super::place::{path, word};
 use super::{Done, Errand, attributes, outputs};
 use crate::files::{self, FileError};
@@ -56,8 +56,8 @@ fn described(path: &Path, found: &Metadata) -> Value {
         "mode": attributes::written(found.mode()),
         "uid": found.uid(),
         "gid": found.gid(),
-        "owner": Kind::User.name(found.uid()),
-        "group": Kind::Group.name(found.gid()),
+        "owner": Account::User.name(found.uid()),
+        "group": Account::Group.name(found.gid()),
         // A time before 1970 is told as its beginning.
         "mtime": Timestamp::from_millis(u64::try_from(millis).unwrap_or_default()).to_string(),
     })

@@ -1,8 +1,8 @@
-//! Owners and groups by name, from `/etc/passwd` and `/etc/group`.
+//! Users and groups by name, from `/etc/passwd` and `/etc/group`.
 
 use std::path::Path;
 
-use super::{Done, refused};
+use super::errand::{Done, refused};
 use crate::files;
 
 /// Longest of the two files that is read.
@@ -10,23 +10,23 @@ const FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Users or groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Account {
     User,
     Group,
 }
 
-impl Kind {
+impl Account {
     fn file(self) -> &'static Path {
         Path::new(match self {
-            Kind::User => "/etc/passwd",
-            Kind::Group => "/etc/group",
+            Account::User => "/etc/passwd",
+            Account::Group => "/etc/group",
         })
     }
 
     fn noun(self) -> &'static str {
         match self {
-            Kind::User => "user",
-            Kind::Group => "group",
+            Account::User => "user",
+            Account::Group => "group",
         }
     }
 
@@ -70,8 +70,8 @@ mod tests {
         assert_eq!(entries(passwd).collect::<Vec<_>>(), [("root", 0), ("daemon", 1)]);
         let group = "root:x:0:\nsudo:x:27:alice,bob\n";
         assert_eq!(entries(group).collect::<Vec<_>>(), [("root", 0), ("sudo", 27)]);
-        assert_eq!((Kind::User.id("root").unwrap(), Kind::User.name(0).as_deref()), (0, Some("root")));
-        assert_eq!(Kind::Group.id("4000000000").unwrap(), 4_000_000_000);
-        assert!(Kind::User.id("no such user").unwrap_err().message.contains("/etc/passwd"));
+        assert_eq!((Account::User.id("root").unwrap(), Account::User.name(0).as_deref()), (0, Some("root")));
+        assert_eq!(Account::Group.id("4000000000").unwrap(), 4_000_000_000);
+        assert!(Account::User.id("no such user").unwrap_err().message.contains("/etc/passwd"));
     }
 }
