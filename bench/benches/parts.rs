@@ -102,7 +102,7 @@ fn envelopes(c: &mut Criterion) {
         b.iter(|| envelope::open(&keys, black_box(&sealed)).and_then(|opened| opened.body::<Answer>(&keys)));
     });
     let calls = Topic::Collective(CollectiveName::main());
-    let body = Call { args: Map::new(), script: None, commit: None, dry_run: false };
+    let body = Call { args: Map::new(), script: None, commit: None, dry_run: false, stream: false };
     let call = seal(&calls, call_header(Target::Query(TEN_TERMS.to_owned())), &body);
     group.bench_function("open a call", |b| {
         b.iter(|| envelope::open(&keys, black_box(&call)).and_then(|opened| opened.body::<Call>(&keys)));

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
 use orch_link::{Dialer, control};
-use orch_runner::client::{CallReport, CallRequest, Scope, Session, SessionConfig};
+use orch_runner::client::{CallReport, CallRequest, Manner, Scope, Session, SessionConfig};
 use orch_runner::pki::{Authority, BrokerHost, CertPem, new_psk};
 use orch_wire::control::{Reply, Request, Status};
 use orch_wire::ids::{BrokerName, CollectiveName, NodeName, OperatorName, Party};
@@ -113,6 +113,7 @@ impl Fleet {
             script: None,
             commit: None,
             dry_run: false,
+            manner: Manner::default(),
         };
         let began = Instant::now();
         let called = self.session.call(request, Arc::new(|_| {}), CancellationToken::new());

@@ -29,7 +29,7 @@ pub(crate) fn call(target: Target, agent: &str, action: &str) -> Result<Sizes> {
         timeout: Duration::from_secs(10).into(),
         spread: Millis(0),
     };
-    let body = Call { args: Map::new(), script: None, commit: None, dry_run: false };
+    let body = Call { args: Map::new(), script: None, commit: None, dry_run: false, stream: false };
     let sender = Party::Operator(OperatorName::new("bench")?);
     let frames = seal(&Topic::Collective(CollectiveName::main()), sender, Kind::Call(header), &body)?;
     Ok(sizes(frames))

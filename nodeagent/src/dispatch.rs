@@ -26,6 +26,7 @@ use crate::alarms::{AlarmKey, Alarms};
 use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
+use crate::output::{Outputs, Piece};
 use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
 use crate::stats::Counters;
@@ -96,6 +97,8 @@ pub(crate) struct Dispatcher {
     refresh: Duration,
     shared_machine: bool,
     actions: JoinSet<Answer>,
+    outputs: Outputs,
+    pieces: mpsc::Receiver<Piece>,
     calls: HashMap<Id, CallId>,
     stops: HashMap<CallId, CancellationToken>,
     /// Alarms of calls that have not said `accepted` yet.
@@ -112,6 +115,7 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     pub(crate) fn new(parts: Parts) -> Self {
         let outbox = Outbox::new(parts.info.identity.clone(), parts.keys, parts.link.sender());
+        let (outputs, pieces) = Outputs::new();
         Self {
             intake: parts.intake,
             record: parts.record,
@@ -131,6 +135,8 @@ impl Dispatcher {
             refresh: parts.refresh,
             shared_machine: parts.shared_machine,
             actions: JoinSet::new(),
+            outputs,
+            pieces,
             calls: HashMap::new(),
             stops: HashMap::new(),
             accepts: HashMap::new(),
@@ -164,6 +170,7 @@ impl Dispatcher {
                     None => break,
                 },
                 Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
+                Some(piece) = self.pieces.recv() => self.pass_on(piece),
                 () = &mut timer, if alarm.is_some() => self.ring(),
                 Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
                 snapshot = joined(&mut self.reading), if self.reading.is_some() => self.take(snapshot),
@@ -244,7 +251,8 @@ impl Dispatcher {
         }
         let counters = Counters { audit: self.record.audit_state(), ..self.intake.counters() };
         let info = Arc::new(NodeInfo { counters, ..self.info.clone() });
-        Job { work, info, stop: CancellationToken::new() }
+        let output = work.stream.then(|| self.outputs.of(work.call));
+        Job { work, info, output, stop: CancellationToken::new() }
     }
 
     fn begin(&mut self, work: Work) {
@@ -282,7 +290,30 @@ impl Dispatcher {
         }
     }
 
+    /// Sends a piece of output, behind an `accepted`.
+    fn pass_on(&mut self, piece: Piece) {
+        let Piece { call, text, room } = piece;
+        self.accept(call);
+        if let Some(reply) = self.intake.output(call, text) {
+            self.intake.counters.unsent += u64::from(!self.outbox.output(&reply, room));
+        }
+    }
+
+    fn accept(&mut self, call: CallId) {
+        if let Some(key) = self.accepts.remove(&call) {
+            self.alarms.cancel(key);
+        }
+        if let Some(reply) = self.intake.accept(call) {
+            self.send_reply(&reply);
+            tracing::debug!(%call, "accepted: it takes longer than a moment, or has output");
+        }
+    }
+
     fn action_ended(&mut self, ended: Result<(Id, Answer), JoinError>) {
+        // All that the action said goes out before its end.
+        while let Ok(piece) = self.pieces.try_recv() {
+            self.pass_on(piece);
+        }
         let (id, answer) = match ended {
             Ok(ended) => ended,
             Err(error) => {
@@ -379,13 +410,7 @@ impl Dispatcher {
     fn ring(&mut self) {
         while let Some(alarm) = self.alarms.pop_due() {
             match alarm {
-                Alarm::Accept(call) => {
-                    self.accepts.remove(&call);
-                    if let Some(reply) = self.intake.accept(call) {
-                        self.send_reply(&reply);
-                        tracing::debug!(%call, "accepted: it takes longer than a moment");
-                    }
-                }
+                Alarm::Accept(call) => self.accept(call),
                 Alarm::Send(reply) => {
                     self.delayed -= 1;
                     self.send_reply(&reply);
@@ -497,6 +522,7 @@ impl Dispatcher {
             let alarm = self.alarms.next();
             tokio::select! {
                 Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
+                Some(piece) = self.pieces.recv() => self.pass_on(piece),
                 () = sleep_until(alarm.unwrap_or(until)), if alarm.is_some() => self.ring(),
                 () = sleep_until(until) => return,
             }

@@ -82,6 +82,8 @@ struct Running {
     spread: Duration,
     is_write: bool,
     accepted: bool,
+    /// Pieces of output sent.
+    pieces: u32,
 }
 
 /// The state of the node towards its callers.
@@ -251,6 +253,7 @@ impl Intake {
             spread,
             is_write: work.is_write,
             accepted: false,
+            pieces: 0,
         };
         self.running.insert(call.call, running);
         Step::Begin(work)
@@ -348,6 +351,7 @@ impl Intake {
             action: call.action.clone(),
             args: body.args.clone(),
             dry_run: body.dry_run,
+            stream: body.stream,
             is_write,
             timeout: limit.min(view.longest),
             issued_at: header.issued_at,
@@ -408,11 +412,21 @@ impl Intake {
         Some(accepted(call, running))
     }
 
+    /// A piece of the output of an action that has said `accepted`; gives the reply to send.
+    pub fn output(&mut self, call: CallId, text: String) -> Option<Reply> {
+        let running = self.running.get_mut(&call).filter(|running| running.accepted)?;
+        running.pieces = running.pieces.saturating_add(1);
+        let answer = Answer { chunk: Some(text), ..Answer::accepted() };
+        let (to, seq) = (running.reply_to.clone(), running.pieces);
+        Some(Reply { to, call, stage: Stage::Output, seq, answer, spread: Duration::ZERO })
+    }
+
     /// The end of a call that was begun; gives the reply to send.
     pub fn finish(&mut self, call: CallId, answer: Answer, now: Timestamp) -> Option<Reply> {
         let running = self.running.remove(&call)?;
         self.counters.ended(answer.ending);
-        let ended = Ended::Done(Box::new(answer), u32::from(running.accepted));
+        let seq = running.pieces.saturating_add(u32::from(running.accepted));
+        let ended = Ended::Done(Box::new(answer), seq);
         self.spool.put(call, &ended, running.is_write, now);
         self.spool.belongs_to(call, &running.caller);
         Some(reply(call, &running.reply_to, running.spread, ended))

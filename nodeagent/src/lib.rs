@@ -8,7 +8,7 @@
 //! | `policies`, `audit` | who may call what here, and the chain of lines that tells of each request |
 //! | `started`, `record`, `spool` | what was begun and what was answered, so that nothing acts twice and nothing is lost |
 //! | `dispatch` | the one task that owns the state; actions run beside it and report to it |
-//! | `act`, `outbox` | one action beside the task; replies on their way out |
+//! | `act`, `output`, `outbox` | one action beside the task; its output as it comes; replies on their way out |
 //! | `agents` | the built-in `node` agent, external agents, and the registry of both |
 //! | `facts`, `classes` | what the node knows of itself |
 //! | `card`, `stats` | what it says of itself |
@@ -27,6 +27,7 @@ mod files;
 mod intake;
 mod json;
 mod outbox;
+mod output;
 mod policies;
 mod problem;
 mod record;

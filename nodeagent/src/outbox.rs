@@ -1,5 +1,6 @@
 //! Replies on their way out: sealed, and put into the link's queue without ever waiting for room.
 
+use bytes::Bytes;
 use orch_link::entropy;
 use orch_wire::body::{Answer, code};
 use orch_wire::codec;
@@ -9,7 +10,7 @@ use orch_wire::ids::{NodeName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::limits::{BODY_BYTES, PROTOCOL, TIME_TO_LIVE};
 use orch_wire::topic::Topic;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::work::Reply;
 
@@ -40,14 +41,23 @@ impl Outbox {
 
     /// Sends a reply; false where it found no room. The runner asks again for what it misses.
     pub(crate) fn reply(&self, reply: &Reply) -> bool {
+        self.sealed(reply).is_some_and(|frames| self.send(frames))
+    }
+
+    /// Sends a piece of output, which keeps its room until it has left this process.
+    pub(crate) fn output(&self, reply: &Reply, room: OwnedSemaphorePermit) -> bool {
+        self.sealed(reply).is_some_and(|frames| {
+            let body = Bytes::from_owner(Leaving { bytes: frames.body, _room: room });
+            self.send(Frames { body, ..frames })
+        })
+    }
+
+    fn sealed(&self, reply: &Reply) -> Option<Frames> {
         let header = ReplyHeader { call: reply.call, stage: reply.stage, seq: reply.seq };
-        match self.seal(&Topic::Reply(reply.to.clone()), header, &reply.answer) {
-            Ok(frames) => self.send(frames),
-            Err(error) => {
-                tracing::error!(call = %reply.call, %error, "a reply cannot be sealed");
-                false
-            }
-        }
+        let sealed = self.seal(&Topic::Reply(reply.to.clone()), header, &reply.answer);
+        sealed
+            .inspect_err(|error| tracing::error!(call = %reply.call, %error, "a reply cannot be sealed"))
+            .ok()
     }
 
     /// Sends a sealed message; false where it found no room.
@@ -66,6 +76,18 @@ impl Outbox {
             kind: Kind::Reply(reply),
         };
         envelope::seal(&self.keys, topic, header, answer, &entropy::random())
+    }
+}
+
+/// A body on its way out, with the room that it takes.
+struct Leaving {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Leaving {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::agents::{Builtin, NodeInfo, Registry, remove_stale};
+use crate::agents::{Builtin, Jobs, NodeInfo, Registry, remove_stale};
 use crate::audit::{Audit, AuditSettings};
 use crate::card::{self, CardBoard};
 use crate::dispatch::{Command, Dispatcher, Parts};
@@ -166,6 +166,7 @@ impl NodeService {
             run_dir: Arc::new(config.run_dir),
             agents_config_dir: Arc::new(config.agents_config_dir),
             settings: Arc::new(config.settings),
+            jobs: Jobs::default(),
             started: now,
             counters: intake.counters(),
         };

@@ -26,6 +26,8 @@ pub struct Work {
     pub(crate) action: ActionName,
     pub(crate) args: Map<String, Value>,
     pub(crate) dry_run: bool,
+    /// The caller wants the output as it comes.
+    pub(crate) stream: bool,
     /// Whether it may change the node, so that its begin must be recorded.
     pub is_write: bool,
     /// The action's time limit.
@@ -56,7 +58,7 @@ pub struct Reply {
     pub call: CallId,
     /// How far it is.
     pub stage: Stage,
-    /// Number of this reply within the call.
+    /// Number of this reply within the call: of `accepted` 0, of pieces of output 1 and on, of `done` the next.
     pub seq: u32,
     /// What it says.
     pub answer: Answer,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use orch_runner::client::{CallRequest, EventSink, Scope, Session};
+use orch_runner::client::{CallRequest, EventSink, Manner, Scope, Session};
 use orch_runner::lab::{Lab, LabConfig};
 use orch_wire::ids::{ActionName, AgentName};
 use orch_wire::query::Query;
@@ -28,6 +28,7 @@ fn ping(session: &Session, scope: Scope) -> CallRequest {
         script: None,
         commit: None,
         dry_run: false,
+        manner: Manner::default(),
     }
 }
 

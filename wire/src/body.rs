@@ -21,6 +21,9 @@ pub struct Call {
     /// Say what would change, change nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// The caller wants the action's output as it comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
 }
 
 /// Body of a `done` reply, and as far as it has fields of an `accepted` or `output` one.

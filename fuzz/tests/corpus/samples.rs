@@ -189,6 +189,7 @@ fn call() -> Call {
         script: Some(Digest::of(b"script").to_string()),
         commit: None,
         dry_run: true,
+        stream: false,
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
         timeout: job.work.timeout,
         memory: job.info.limits.action_memory,
         keep: process::KEPT_BYTES,
+        output: job.output.as_ref(),
         stop: &job.stop,
     };
     match process::run(spec).await {
@@ -161,4 +162,4 @@ fn readable(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,7 @@
 //! The agents of the node: the built-in ones, external ones, and the registry of both.
 
 mod builtin;
+mod ending;
 mod external;
 mod load;
 mod node;
@@ -9,6 +10,7 @@ mod registry;
 mod reply;
 mod tool;
 
+pub(crate) use builtin::Jobs;
 pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;

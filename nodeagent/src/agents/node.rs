@@ -12,6 +12,7 @@ use orch_wire::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Registry;
+use super::builtin::Jobs;
 use super::registry::{Agent, Here, Job, Kind};
 use crate::problem::Problem;
 use crate::service::Limits;
@@ -34,6 +35,8 @@ pub(crate) struct NodeInfo {
     pub(crate) run_dir: Arc<PathBuf>,
     pub(crate) agents_config_dir: Arc<PathBuf>,
     pub(crate) settings: Arc<Map<String, Value>>,
+    /// What the agent `shell` has started and still knows of.
+    pub(crate) jobs: Jobs,
     pub(crate) started: Timestamp,
     /// As they were when the action began.
     pub(crate) counters: Counters,

@@ -10,8 +10,10 @@ use orch_wire::limits::OUTPUT_BYTES;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+
+use crate::output::{Output, Tap};
 
 /// Enough of an output stream to say why a program failed: programs put the reason at the end.
 pub(super) const KEPT_BYTES: usize = 16 * 1024;
@@ -33,6 +35,8 @@ pub(super) struct Spec<'a> {
     pub(super) memory: Option<u64>,
     /// Of each output stream the last so many bytes are kept.
     pub(super) keep: usize,
+    /// Where both output streams go as they come. Where that has no room the program waits, within its time.
+    pub(super) output: Option<&'a Output>,
     pub(super) stop: &'a CancellationToken,
 }
 
@@ -77,36 +81,78 @@ impl Drop for Group {
     }
 }
 
-/// One output stream: its end is kept, all of it counted.
+/// One output stream: its end is kept, all of it counted, and passed on where somebody wants it.
 struct Stream<R> {
     from: Option<R>,
     keep: usize,
     kept: Vec<u8>,
     total: usize,
+    tap: Option<Tap>,
 }
 
 impl<R: AsyncRead + Unpin> Stream<R> {
-    fn new(from: Option<R>, keep: usize) -> Self {
-        Self { from, keep, kept: Vec::new(), total: 0 }
+    fn new(from: Option<R>, spec: &Spec<'_>) -> Self {
+        let tap = spec.output.map(|output| Tap::new(output.clone()));
+        Self { from, keep: spec.keep, kept: Vec::new(), total: 0, tap }
     }
 
-    /// Takes what there is; waits for ever at the end of the stream.
-    async fn take(&mut self) {
-        let Some(from) = &mut self.from else { return std::future::pending().await };
+    /// Takes what there is, or passes on what waits; waits for ever at the end of the stream.
+    async fn step(&mut self) {
+        self.step_if(Tap::has_room).await;
+    }
+
+    /// The same once the program has ended.
+    async fn last_step(&mut self) {
+        self.step_if(Tap::has_room_at_the_end).await;
+    }
+
+    async fn step_if(&mut self, has_room: fn(&Tap) -> bool) {
+        let Self { from, tap, .. } = self;
         let mut piece = [0; 4096];
-        match from.read(&mut piece).await {
+        let has_room = tap.as_ref().is_none_or(has_room);
+        let read = tokio::select! {
+            read = read(from, &mut piece), if has_room => read,
+            () = pass_on(tap) => return,
+        };
+        match read {
             Ok(0) | Err(_) => self.from = None,
-            Ok(length) => {
-                self.kept.extend_from_slice(piece.get(..length).unwrap_or_default());
-                let over = self.kept.len().saturating_sub(self.keep);
-                self.kept.drain(..over);
-                self.total = self.total.saturating_add(length);
-            }
+            Ok(length) => self.keep(piece.get(..length).unwrap_or_default()),
         }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap.take(bytes);
+        }
+        self.kept.extend_from_slice(bytes);
+        let over = self.kept.len().saturating_sub(self.keep);
+        self.kept.drain(..over);
+        self.total = self.total.saturating_add(bytes.len());
     }
 
     fn is_open(&self) -> bool {
         self.from.is_some()
+    }
+
+    /// Passes on all that waits.
+    async fn finish(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.finish().await;
+        }
+    }
+}
+
+async fn read<R: AsyncRead + Unpin>(from: &mut Option<R>, piece: &mut [u8]) -> io::Result<usize> {
+    match from {
+        Some(from) => from.read(piece).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pass_on(tap: &mut Option<Tap>) {
+    match tap {
+        Some(tap) => tap.pass_on().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -119,14 +165,14 @@ pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
         let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
         prlimit(Some(leader), Resource::Data, limits)?;
     }
-    let mut stdout = Stream::new(child.stdout.take(), spec.keep);
-    let mut stderr = Stream::new(child.stderr.take(), spec.keep);
+    let mut stdout = Stream::new(child.stdout.take(), &spec);
+    let mut stderr = Stream::new(child.stderr.take(), &spec);
     let deadline = Instant::now().checked_add(spec.timeout).unwrap_or_else(Instant::now);
     let end = loop {
         tokio::select! {
             status = child.wait() => break End::Exited(status?),
-            () = stdout.take() => {}
-            () = stderr.take() => {}
+            () = stdout.step() => {}
+            () = stderr.step() => {}
             () = sleep_until(deadline) => break End::TimedOut,
             () = spec.stop.cancelled() => break End::Stopped,
         }
@@ -146,6 +192,21 @@ pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
         child.wait().await?;
         group.leader = None;
     }
+    let finish = async {
+        stdout.finish().await;
+        stderr.finish().await;
+    };
+    if let End::Exited(_) = end {
+        // It has still to be heard, but not for longer than its time.
+        tokio::select! {
+            () = finish => {}
+            () = sleep_until(deadline) => {}
+            () = spec.stop.cancelled() => {}
+        }
+    } else {
+        // Its last words, if there is room for them.
+        let _ = timeout(DRAIN, finish).await;
+    }
     Ok(Ran { end, stdout: stdout.kept, stderr: stderr.kept })
 }
 
@@ -159,8 +220,8 @@ async fn drain<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(
     while stdout.is_open() || stderr.is_open() {
         let step = async {
             tokio::select! {
-                () = stdout.take() => {}
-                () = stderr.take() => {}
+                () = stdout.last_step() => {}
+                () = stderr.last_step() => {}
             }
         };
         if timeout_at(until, step).await.is_err() {
@@ -192,3 +253,6 @@ async fn spawn(spec: &Spec<'_>) -> io::Result<Child> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

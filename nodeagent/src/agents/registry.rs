@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::builtin::Builtin;
 use super::node::NodeInfo;
 use super::{external, load, node};
+use crate::output::Output;
 use crate::problem::Problem;
 use crate::work::Work;
 
@@ -65,6 +66,8 @@ pub type InProcess = fn(&str, &Map<String, Value>) -> Answer;
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) info: Arc<NodeInfo>,
+    /// Where its output goes as it comes, if the caller wants it.
+    pub(crate) output: Option<Output>,
     /// The action is to end now; its answer is replaced by the reason.
     pub(crate) stop: CancellationToken,
 }

@@ -12,19 +12,19 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Job;
+use super::ending::{Done, cancelled, failed, timed_out};
 use super::external::PATH;
 use super::process::{self, End, Spec};
+use crate::output::Output;
 
 /// Of what a failed tool wrote, so much is answered.
 const MESSAGE_BYTES: usize = 4096;
-
-/// What a step of an action gives, or else the answer that ends the action.
-pub(super) type Done<T> = Result<T, Box<Answer>>;
 
 /// The tools of one action, which share its time.
 pub(super) struct Tools<'a> {
     limit: Duration,
     deadline: Instant,
+    output: Option<&'a Output>,
     stop: &'a CancellationToken,
 }
 
@@ -35,6 +35,7 @@ pub(super) struct Command {
     args: Vec<OsString>,
     env: Vec<(&'static str, OsString)>,
     folder: PathBuf,
+    streams: bool,
 }
 
 /// A tool that ended by itself.
@@ -51,7 +52,13 @@ pub(super) struct Ended {
 impl Command {
     /// A tool that is looked for on the system's search path; a path is taken as it is.
     pub(super) fn new(program: &str) -> Self {
-        Self { program: program.to_owned(), args: Vec::new(), env: Vec::new(), folder: PathBuf::from("/") }
+        Self {
+            program: program.to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            folder: PathBuf::from("/"),
+            streams: false,
+        }
     }
 
     pub(super) fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
@@ -69,18 +76,25 @@ impl Command {
         folder.clone_into(&mut self.folder);
         self
     }
+
+    /// What it writes goes out as it comes, if the caller wants that: for the tool that does the action's work, not for those
+    /// that only look.
+    pub(super) fn streams(mut self) -> Self {
+        self.streams = true;
+        self
+    }
 }
 
 impl<'a> Tools<'a> {
     /// For an action that begins now.
     pub(super) fn of(job: &'a Job) -> Self {
-        Self::within(job.work.timeout, &job.stop)
+        Self { output: job.output.as_ref(), ..Self::within(job.work.timeout, &job.stop) }
     }
 
     /// For so long from now.
     pub(super) fn within(limit: Duration, stop: &'a CancellationToken) -> Self {
         let now = Instant::now();
-        Self { limit, deadline: now.checked_add(limit).unwrap_or(now), stop }
+        Self { limit, deadline: now.checked_add(limit).unwrap_or(now), output: None, stop }
     }
 
     /// What is left of the action's time.
@@ -122,6 +136,7 @@ impl<'a> Tools<'a> {
             // A limit would be passed on to the services that a tool starts.
             memory: None,
             keep: OUTPUT_BYTES,
+            output: self.output.filter(|_| command.streams),
             stop: self.stop,
         });
         let program = command.program;
@@ -159,10 +174,7 @@ impl<'a> Tools<'a> {
     }
 
     fn timed_out(&self) -> Box<Answer> {
-        Box::new(Answer::timed_out(format!(
-            "killed after {} s with all its processes",
-            self.limit.as_secs_f64()
-        )))
+        timed_out(self.limit)
     }
 }
 
@@ -208,15 +220,6 @@ pub(super) fn need(program: &str) -> Done<PathBuf> {
 /// The refusal of an action whose tool this node does not have.
 pub(super) fn missing(tools: &str) -> Box<Answer> {
     Box::new(Answer::rejected(code::MISSING_TOOL, format!("this node has no {tools}")))
-}
-
-/// The failure of an action, for a reason that it found itself.
-pub(super) fn failed(message: impl Into<String>) -> Box<Answer> {
-    Box::new(Answer::failed(code::ACTION, message))
-}
-
-fn cancelled() -> Box<Answer> {
-    Box::new(Answer::failed(code::CANCELLED, "cancelled while it ran"))
 }
 
 /// A message with the end of what a tool said, where tools put the reason.

@@ -128,6 +128,7 @@ impl Node {
             script: None,
             commit: None,
             dry_run: said.dry_run,
+            stream: false,
         };
         envelope::seal(&keys(said.psk), &said.topic.parse().unwrap(), header, &body, &[3; 24]).unwrap()
     }
@@ -225,6 +226,20 @@ fn a_call_begins_and_its_result_is_stored() {
     let Step::Reply(stored) = node.take(&again) else { panic!() };
     assert_eq!(stored, done);
     assert_eq!(node.intake.counters.repeated, 2);
+}
+
+#[test]
+fn output_stands_between_accepted_and_done_and_is_numbered() {
+    let mut node = Node::new();
+    let Step::Begin(work) = node.say(&said(1)) else { panic!() };
+    assert_eq!(node.intake.output(work.call, "early".to_owned()), None, "`accepted` comes first");
+    let mut said = vec![node.intake.accept(work.call).unwrap()];
+    said.extend(["a", "b"].map(|text| node.intake.output(work.call, text.to_owned()).unwrap()));
+    said.push(node.finish(1, Answer::new(Ending::Ok)).unwrap());
+    let stages: Vec<_> = said.iter().map(|reply| (reply.stage, reply.seq)).collect();
+    assert_eq!(stages, [(Stage::Accepted, 0), (Stage::Output, 1), (Stage::Output, 2), (Stage::Done, 3)]);
+    assert_eq!(said.get(1).unwrap().answer.chunk.as_deref(), Some("a"));
+    assert_eq!(node.intake.output(work.call, "late".to_owned()), None, "it has ended");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::ask;
 use super::failure::Failure;
-use super::flags::{CallFlags, FilterFlags, FleetFlags};
+use super::flags::{CallFlags, FilterFlags, FleetFlags, MannerFlags};
 use super::fleet::{Connection, Ground, OneCall};
 use super::target::Target;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   orch call node.get_fact fact=os.family
   orch call service.restart service=nginx -C role::web --limit 2
-  orch call package.install package=nginx -I 'web[01-20]' --timeout 5m
+  orch call package.install package=nginx -I 'web[01-20]' --timeout 5m --stream
   orch call service.restart service=nginx -C role::web --batch 25% --pause 10s
 
 Arguments are converted and checked by the agent's schema before anything is sent. An action that may change something
@@ -38,6 +38,8 @@ pub(super) struct Call {
     filter: FilterFlags,
     #[command(flatten)]
     call: CallFlags,
+    #[command(flatten)]
+    manner: MannerFlags,
     #[command(flatten)]
     fleet: FleetFlags,
 
@@ -92,8 +94,8 @@ impl Call {
             let nodes = count(resolved.known().map_or(0, <[_]>::len), "node");
             ask::confirm(ground, &format!("{agent}.{action} on all {nodes}?")).await?;
         }
-        let call =
-            OneCall { agent, action, args, timeout: self.call.timeout, batches, dry_run: self.dry_run };
+        let (timeout, manner) = (self.call.timeout, self.manner.manner());
+        let call = OneCall { agent, action, args, timeout, batches, dry_run: self.dry_run, manner };
         let report = fleet.call_resolved(resolved, call).await?;
         fleet.show(agent, action, &report);
         let exit = ground.exit(&report);

@@ -8,6 +8,7 @@ use orch_wire::nodeset::{Batch, Limit};
 use orch_wire::query::filter::Filter;
 
 use super::batches::Batches;
+use crate::client::Manner;
 use crate::config::parse_span;
 use crate::report::Format;
 
@@ -149,5 +150,24 @@ pub(super) struct CallFlags {
 impl CallFlags {
     pub(super) fn batches(&self) -> Batches {
         Batches { size: self.batch, pause: self.pause }
+    }
+}
+
+/// How calls are made, whatever they ask for.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "How to call")]
+pub(super) struct MannerFlags {
+    /// Show the output of actions as it comes, line by line, with the node in front
+    #[arg(long)]
+    stream: bool,
+
+    /// Ctrl-C ends actions on the nodes even if they change something, not only those that read
+    #[arg(long)]
+    cancel_writes: bool,
+}
+
+impl MannerFlags {
+    pub(super) fn manner(self) -> Manner {
+        Manner { stream: self.stream, cancel_writes: self.cancel_writes }
     }
 }

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
 use super::target::Target;
-use crate::client::{CallError, CallReport, CallRequest, Discovery, Scope, Session, SessionConfig};
+use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Scope, Session, SessionConfig};
 use crate::config::{Config, Environment, Overrides};
 use crate::exit::{Exit, Tally};
 use crate::lab::{Lab, LabConfig};
@@ -170,11 +170,20 @@ pub(super) struct OneCall<'a> {
     pub(super) timeout: Option<Duration>,
     pub(super) batches: Batches,
     pub(super) dry_run: bool,
+    pub(super) manner: Manner,
 }
 
 impl<'a> OneCall<'a> {
     pub(super) fn of(agent: &'a str, action: &'a str) -> Self {
-        Self { agent, action, args: Map::new(), timeout: None, batches: Batches::default(), dry_run: false }
+        Self {
+            agent,
+            action,
+            args: Map::new(),
+            timeout: None,
+            batches: Batches::default(),
+            dry_run: false,
+            manner: Manner::default(),
+        }
     }
 }
 
@@ -220,6 +229,7 @@ impl Connection {
             script: None,
             commit: None,
             dry_run: call.dry_run,
+            manner: call.manner,
         };
         let mut report = match (resolved.known(), call.batches.size()) {
             (Some([]), _) => CallReport::default(),
@@ -235,7 +245,9 @@ impl Connection {
     /// Makes one call, with a bar under this title.
     pub(super) async fn call_once(&self, request: CallRequest, title: &str) -> Result<CallReport, CallError> {
         let progress = Progress::new(&self.printer, title);
-        self.session.call(request, progress.sink(), self.cancel.clone()).await
+        let called = self.session.call(request, progress.sink(), self.cancel.clone()).await;
+        progress.close();
+        called
     }
 
     /// Cancelled at the first interrupt.

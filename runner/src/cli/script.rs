@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::commit;
 use super::failure::{Failure, chain};
-use super::flags::FleetFlags;
+use super::flags::{FleetFlags, MannerFlags};
 use super::fleet::{Ground, Reach};
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
@@ -60,6 +60,8 @@ pub(super) struct Script {
     timeout: Option<Duration>,
 
     #[command(flatten)]
+    manner: MannerFlags,
+    #[command(flatten)]
     fleet: FleetFlags,
 }
 
@@ -103,6 +105,7 @@ impl Script {
             output: stage.sink(),
             cancel: cancel.clone(),
             timeout: self.timeout,
+            manner: self.manner.manner(),
             commit: folder
                 .map(|folder| ground.environment.cwd.join(folder))
                 .and_then(|folder| commit::of(&folder)),

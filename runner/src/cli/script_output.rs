@@ -37,7 +37,10 @@ impl Stage {
 
     /// Takes the bar from the screen.
     pub(super) fn clear(&self) {
-        self.shown().progress = None;
+        let ended = self.shown().progress.take();
+        if let Some((progress, _)) = ended {
+            progress.close();
+        }
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

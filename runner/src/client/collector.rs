@@ -72,11 +72,13 @@ struct Slot {
     deadline: Instant,
     /// Bytes of output that came.
     output: usize,
+    /// Number of the last piece of it.
+    heard: u32,
 }
 
 impl Slot {
     fn waiting(standing: Standing, deadline: Instant) -> Self {
-        Self { state: State::Waiting, standing, deadline, output: 0 }
+        Self { state: State::Waiting, standing, deadline, output: 0, heard: 0 }
     }
 
     fn is_open(&self) -> bool {
@@ -99,12 +101,15 @@ pub(super) enum Noted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
     /// It is shown.
-    Shown,
+    Shown {
+        /// Pieces before it were lost.
+        gap: bool,
+    },
     /// With it the node has said more than an action may; nothing of it is shown from here on.
     FirstTooMuch,
     /// It came after that.
     TooMuch,
-    /// It is of a node that was not asked, or that has ended.
+    /// It is of a node that was not asked, or that has ended, or came before.
     Unasked,
 }
 
@@ -234,18 +239,26 @@ impl Collector {
         }
     }
 
-    /// Takes note of a piece of output, after the answer that it came in.
-    pub(super) fn output(&mut self, node: &NodeName, bytes: usize) -> Piece {
-        let Some(slot) = self.slots.get_mut(node).filter(|slot| slot.is_open()) else {
+    /// Takes note of a piece of output, after the answer that it came in. Pieces are numbered from 1; they come in order or
+    /// not at all.
+    pub(super) fn output(&mut self, node: &NodeName, number: u32, bytes: usize) -> Piece {
+        let Some(slot) = self.slots.get_mut(node).filter(|slot| slot.is_open() && number > slot.heard) else {
             return Piece::Unasked;
         };
+        let gap = number - slot.heard > 1;
+        slot.heard = number;
         let before = slot.output;
         slot.output = before.saturating_add(bytes);
         match (before > OUTPUT_BYTES, slot.output > OUTPUT_BYTES) {
-            (false, false) => Piece::Shown,
+            (false, false) => Piece::Shown { gap },
             (false, true) => Piece::FirstTooMuch,
             (true, _) => Piece::TooMuch,
         }
+    }
+
+    /// Whether all output came before this number, which is that of a node's final answer.
+    pub(super) fn has_heard_all(&self, node: &NodeName, number: u32) -> bool {
+        self.slots.get(node).is_none_or(|slot| number <= slot.heard.saturating_add(1))
     }
 
     /// Takes a change of the roster; whether the node should be asked again now.
@@ -428,19 +441,37 @@ mod tests {
     fn output_is_shown_of_who_was_asked_and_up_to_a_limit() {
         let now = Instant::now();
         let mut call = Collector::new(plan(false, &[("a", Standing::Here), ("b", Standing::Here)]), now);
-        for (name, bytes, expected) in [
-            ("stranger", 1, Piece::Unasked),
-            ("a", OUTPUT_BYTES, Piece::Shown),
-            ("a", 1, Piece::FirstTooMuch),
-            ("a", 1, Piece::TooMuch),
-            ("b", usize::MAX, Piece::FirstTooMuch),
-            ("b", usize::MAX, Piece::TooMuch),
+        for (name, number, bytes, expected) in [
+            ("stranger", 1, 1, Piece::Unasked),
+            ("a", 1, OUTPUT_BYTES, Piece::Shown { gap: false }),
+            ("a", 2, 1, Piece::FirstTooMuch),
+            ("a", 3, 1, Piece::TooMuch),
+            ("b", 1, usize::MAX, Piece::FirstTooMuch),
+            ("b", 2, usize::MAX, Piece::TooMuch),
         ] {
             call.answer(node(name), Stage::Output, None, now);
-            assert_eq!(call.output(&node(name), bytes), expected, "{name} {bytes}");
+            assert_eq!(call.output(&node(name), number, bytes), expected, "{name} {bytes}");
         }
         call.answer(node("a"), Stage::Done, ok(), now);
-        assert_eq!(call.output(&node("a"), 1), Piece::Unasked);
+        assert_eq!(call.output(&node("a"), 4, 1), Piece::Unasked);
+    }
+
+    #[test]
+    fn lost_pieces_of_output_are_noticed_and_repeated_ones_are_not_shown() {
+        let now = Instant::now();
+        let mut call = Collector::new(plan(false, &[("a", Standing::Here)]), now);
+        call.answer(node("a"), Stage::Accepted, None, now);
+        assert!(call.has_heard_all(&node("a"), 1), "there was no output");
+        for (number, expected) in [
+            (1, Piece::Shown { gap: false }),
+            (3, Piece::Shown { gap: true }),
+            (3, Piece::Unasked),
+            (2, Piece::Unasked),
+            (4, Piece::Shown { gap: false }),
+        ] {
+            assert_eq!(call.output(&node("a"), number, 1), expected, "{number}");
+        }
+        assert!(call.has_heard_all(&node("a"), 5) && !call.has_heard_all(&node("a"), 6));
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl Composer {
             script: request.script.clone(),
             commit: request.commit.clone(),
             dry_run: request.dry_run,
+            stream: request.manner.stream,
         };
         envelope::seal(&self.keys, topic, header(kind), &body, &nonce)
     }

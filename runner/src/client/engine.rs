@@ -314,20 +314,32 @@ impl Engine {
                 Err(error) => Some(Answer::failed(orch_wire::body::code::REPLY, error.to_string())),
             },
         };
-        let output = match &answer {
-            Some(answer) if reply.stage == Stage::Output => answer.chunk.clone(),
+        let mut answer = answer;
+        let output = match &mut answer {
+            Some(answer) if reply.stage == Stage::Output => answer.chunk.take(),
             _ => None,
         };
+        let heard_all = reply.stage != Stage::Done || active.collector.has_heard_all(node, reply.seq);
         match active.collector.answer(node.clone(), reply.stage, answer, now.steady) {
             Noted::Nothing => {}
             Noted::Progress => {
                 (active.events)(CallEvent::Progress { node: node.clone(), stage: reply.stage });
             }
-            Noted::Final(outcome) => (active.events)(CallEvent::Answered { node: node.clone(), outcome }),
+            Noted::Final(outcome) => {
+                if !heard_all {
+                    (active.events)(CallEvent::Gap { node: node.clone() });
+                }
+                (active.events)(CallEvent::Answered { node: node.clone(), outcome });
+            }
         }
         if let Some(text) = output {
-            match active.collector.output(node, text.len()) {
-                Piece::Shown => (active.events)(CallEvent::Output { node: node.clone(), text }),
+            match active.collector.output(node, reply.seq, text.len()) {
+                Piece::Shown { gap } => {
+                    if gap {
+                        (active.events)(CallEvent::Gap { node: node.clone() });
+                    }
+                    (active.events)(CallEvent::Output { node: node.clone(), text });
+                }
                 Piece::FirstTooMuch => (active.events)(CallEvent::Notice(format!(
                     "{node} sends more output than an action may; the rest of it is not shown"
                 ))),
@@ -385,8 +397,7 @@ impl Engine {
     fn cancel(&mut self, call: CallId, now: Moment) {
         if let Some(active) = self.calls.remove(&call) {
             let nodes = active.collector.awaited();
-            // A write that began should end as it will; what only reads need not go on.
-            if !active.request.write && !nodes.is_empty() {
+            if active.request.ends_when_cancelled() && !nodes.is_empty() {
                 let to = Addressees::Nodes { nodes, query: None };
                 let messages = self.composer.messages(Errand::Cancel, call, &active.request, &to, now.wall);
                 if let Ok(messages) = messages {

@@ -20,6 +20,6 @@ pub mod pure {
 
 pub use session::Session;
 pub use types::{
-    CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Scope,
+    CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
     SessionConfig,
 };

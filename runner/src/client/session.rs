@@ -13,7 +13,8 @@ use super::drive::drive;
 use super::engine::{Command, Engine};
 use super::feed;
 use super::types::{
-    CallError, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Scope, SessionConfig,
+    CallError, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
+    SessionConfig,
 };
 
 /// Commands that wait for the session's task.
@@ -185,5 +186,6 @@ fn ping(scope: Scope, run: RunId) -> Result<CallRequest, CallError> {
         script: None,
         commit: None,
         dry_run: false,
+        manner: Manner::default(),
     })
 }

@@ -83,6 +83,25 @@ pub struct CallRequest {
     pub commit: Option<String>,
     /// Say what would change, change nothing.
     pub dry_run: bool,
+    /// How it is made, whatever it asks for.
+    pub manner: Manner,
+}
+
+/// How a call is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Nodes send the action's output as it comes.
+    pub stream: bool,
+    /// A cancel ends the action even if it is a write.
+    pub cancel_writes: bool,
+}
+
+impl CallRequest {
+    /// Whether a cancel ends what runs on the nodes. A write that began should end as it will, but for the commands of the
+    /// shell, which whoever sits at the keyboard expects to end (`language.md`).
+    pub(super) fn ends_when_cancelled(&self) -> bool {
+        !self.write || self.manner.cancel_writes || self.agent.as_str() == "shell"
+    }
 }
 
 /// What came of a call.
@@ -177,6 +196,11 @@ pub enum CallEvent {
         node: NodeName,
         /// The text as it came: not yet fit for a terminal.
         text: String,
+    },
+    /// Some of a node's output was lost on its way, here. It says nothing about how the action ended.
+    Gap {
+        /// The node.
+        node: NodeName,
     },
     /// Something the operator should know, such as waiting for the roster to settle.
     Notice(String),

@@ -272,7 +272,7 @@ fn files(what: &str) -> impl FnOnce(io::Error) -> LabError + use<> {
 }
 
 /// Built-in agents of a lab node; sample agents stand in the place of the others.
-const LAB_AGENTS: [Builtin; 2] = [Builtin::Puppet, Builtin::Resource];
+const LAB_AGENTS: [Builtin; 4] = [Builtin::File, Builtin::Process, Builtin::Puppet, Builtin::Resource];
 
 /// Writes the sample agents into the lab's folder; each node keeps their state apart.
 fn sample_agents(home: &Path) -> Result<PathBuf, LabError> {

@@ -6,6 +6,7 @@
 mod call;
 mod fold;
 mod json;
+mod live;
 mod matching;
 mod printer;
 mod progress;

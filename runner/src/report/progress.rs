@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::live::Live;
 use super::printer::{Printer, Stream};
 use super::text::clean;
 use crate::client::{CallEvent, EventSink};
@@ -21,6 +22,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub struct Progress {
     bar: ProgressBar,
     printer: Printer,
+    live: Live,
     curtain: Option<Curtain>,
 }
 
@@ -59,7 +61,13 @@ impl Progress {
         }
         bar.set_message(clean(what).into_owned());
         let curtain = printer.is_terminal(Stream::Err).then(|| Curtain::new(bar.clone()));
-        Arc::new(Self { bar, printer: printer.clone(), curtain })
+        let live = Live::new(printer.clone(), bar.clone());
+        Arc::new(Self { bar, printer: printer.clone(), live, curtain })
+    }
+
+    /// Waits until all output of the call is shown. Its results come after.
+    pub fn close(&self) {
+        self.live.close();
     }
 
     /// Takes the events of the call.
@@ -68,9 +76,14 @@ impl Progress {
         let told: Mutex<Option<String>> = Mutex::new(None);
         Arc::new(move |event| match event {
             CallEvent::Planned { expected } => progress.bar.set_length(expected as u64),
-            CallEvent::Progress { stage: orch_wire::header::Stage::Skipped, .. }
-            | CallEvent::Answered { .. } => progress.bar.inc(1),
-            CallEvent::Progress { .. } | CallEvent::Output { .. } => {}
+            CallEvent::Progress { stage: orch_wire::header::Stage::Skipped, .. } => progress.bar.inc(1),
+            CallEvent::Answered { node, .. } => {
+                progress.bar.inc(1);
+                progress.live.end(node);
+            }
+            CallEvent::Progress { .. } => {}
+            CallEvent::Output { node, text } => progress.live.output(node, text),
+            CallEvent::Gap { node } => progress.live.gap(node),
             CallEvent::Notice(text) => {
                 // Each call in progress is told; the reader wants to hear it once.
                 let mut last = told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +98,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
+        self.close();
         if let Some(curtain) = self.curtain.take() {
             curtain.remove();
         }

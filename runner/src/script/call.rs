@@ -16,7 +16,7 @@ use super::output::Output;
 use super::results::{Call, Results, quoted};
 use super::selection::{Found, Selection, folded, lost};
 use super::values::{Secrets, map_to_json};
-use crate::client::{CallError, CallReport, CallRequest, Scope};
+use crate::client::{CallError, CallReport, CallRequest, Manner, Scope};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
 
@@ -116,6 +116,7 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         script: Some(run.digest.clone()),
         commit: run.commit.clone(),
         dry_run: false,
+        manner: Manner { stream: run.manner.stream && !quiet, ..run.manner },
     };
     let targets = match &request.scope {
         Scope::Nodes(nodes) => Some(nodes.clone()),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::FleetAccess;
 use super::failure::{Outcome, interrupted, usage};
 use super::output::{Output, OutputSink};
-use crate::client::{CallEvent, CallReport, EventSink};
+use crate::client::{CallEvent, CallReport, EventSink, Manner};
 use crate::schemas::Schemas;
 
 /// Whether a call has a part in the exit code.
@@ -62,6 +62,7 @@ pub(crate) struct Run {
     pub(crate) runtime: Handle,
     /// Time limit of actions instead of that of their schemas.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) manner: Manner,
     pub(crate) params: Map<String, Value>,
     /// Blake3 of the script.
     pub(crate) digest: String,
@@ -82,6 +83,7 @@ pub(crate) struct RunParts {
     pub(crate) cancel: CancellationToken,
     pub(crate) runtime: Handle,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) manner: Manner,
     pub(crate) params: Map<String, Value>,
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
@@ -89,7 +91,8 @@ pub(crate) struct RunParts {
 
 impl Run {
     pub(crate) fn new(parts: RunParts) -> SharedRun {
-        let RunParts { fleet, schemas, output, cancel, runtime, timeout, params, digest, commit } = parts;
+        let RunParts { fleet, schemas, output, cancel, runtime, timeout, manner, params, digest, commit } =
+            parts;
         Arc::new(Self {
             fleet,
             schemas,
@@ -97,6 +100,7 @@ impl Run {
             cancel,
             runtime,
             timeout,
+            manner,
             params,
             digest,
             commit,

@@ -17,6 +17,7 @@ use super::engine::{STACK, engine_of};
 use super::errors;
 use super::failure::Failure;
 use super::output::OutputSink;
+use crate::client::Manner;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::exit::{Exit, Tally};
 use crate::schemas::Schemas;
@@ -37,6 +38,8 @@ pub struct RunOptions {
     pub cancel: CancellationToken,
     /// Time limit of actions, instead of that of their schemas.
     pub timeout: Option<Duration>,
+    /// How calls are made.
+    pub manner: Manner,
     /// Commit of the script's repository, for the audit on the nodes.
     pub commit: Option<String>,
 }
@@ -82,13 +85,13 @@ impl RunReport {
 
 /// Runs a compiled script. Dropping the future cancels the run.
 pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
-    let RunOptions { fleet, schemas, params, output, cancel, timeout, commit } = options;
+    let RunOptions { fleet, schemas, params, output, cancel, timeout, manner, commit } = options;
     let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
     // A child: what ends with this future is the run, and nothing of the caller's.
     let cancel = cancel.child_token();
     let _ends_with_us = cancel.clone().drop_guard();
     let runtime = Handle::current();
-    let parts = RunParts { fleet, schemas, output, cancel, runtime, timeout, params, digest, commit };
+    let parts = RunParts { fleet, schemas, output, cancel, runtime, timeout, manner, params, digest, commit };
     let run = Run::new(parts);
 
     let (done, ended) = oneshot::channel();

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::context::{Run, SharedRun};
 use super::failure::{Failure, Kind, Outcome, interrupted};
 use super::output::Output;
-use crate::client::{CallError, CallReport, CallRequest, Discovery, Scope};
+use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Scope};
 
 /// How many nodes may end other than `ok` before a call raises an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,6 +251,7 @@ fn ask_inventory(run: &Run, nodes: Vec<NodeName>) -> Outcome<CallReport> {
         script: Some(run.digest.clone()),
         commit: run.commit.clone(),
         dry_run: false,
+        manner: Manner::default(),
     };
     let report =
         run.fleet.call(request, run.events(true), run.cancel.clone()).map_err(|error| lost(&error))?;

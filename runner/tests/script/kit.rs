@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use orch_runner::client::{CallReport, CallRequest, Discovery, Scope};
+use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope};
 use orch_runner::diagnostic::{Diagnostic, SourceText, Style};
 use orch_runner::schemas::Schemas;
 use orch_runner::script::{Ending, FleetAccess, Output, RunOptions, RunReport, compile, run};
@@ -241,6 +241,7 @@ impl Trial {
             }),
             cancel: self.cancel,
             timeout: None,
+            manner: Manner::default(),
             commit: None,
         };
         let report = run(&script, options).await;

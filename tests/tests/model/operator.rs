@@ -7,7 +7,7 @@ use std::time::Duration;
 use orch_broker::pure::ConnId;
 use orch_link::{LinkEvent, OpenError};
 use orch_runner::client::pure::{Command, Composer, Engine, FeedEvent, Moment};
-use orch_runner::client::{CallError, CallReport, CallRequest, Scope};
+use orch_runner::client::{CallError, CallReport, CallRequest, Manner, Scope};
 use orch_wire::control::Roster;
 use orch_wire::envelope::Frames;
 use orch_wire::header::{Kind, Stage};
@@ -102,6 +102,7 @@ impl Operator {
             script: None,
             commit: None,
             dry_run: false,
+            manner: Manner::default(),
         };
         let (reply, answer) = oneshot::channel();
         let made = Made { call, whom, named, write, interrupted: false, since: now, answer, ended: None };

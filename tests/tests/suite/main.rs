@@ -1,5 +1,6 @@
 //! The end-to-end tests, as one program.
 
+mod acting;
 mod attack;
 mod examples;
 mod hostile_broker;

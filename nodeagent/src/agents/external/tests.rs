@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::agents::{NodeInfo, Registry};
+use crate::agents::{Builtin, NodeInfo, Registry};
 use crate::service::Limits;
 use crate::work::Work;
 
 /// A node with agents in a folder of its own.
-pub(super) struct Kit {
+pub(in crate::agents) struct Kit {
     folder: tempfile::TempDir,
     registry: Arc<Registry>,
     timeout: Duration,
@@ -45,7 +45,15 @@ impl Kit {
         let agents = folder.path().join("agents");
         fs::create_dir(&agents).unwrap();
         install(&agents);
-        let registry = Registry::load(&[], &[agents]);
+        Self::of(folder, Registry::load(&[], &[agents]))
+    }
+
+    /// With one built-in agent.
+    pub(in crate::agents) fn builtin(builtin: Builtin) -> Self {
+        Self::of(tempfile::tempdir().unwrap(), Registry::load(&[builtin], &[]))
+    }
+
+    fn of(folder: tempfile::TempDir, registry: Registry) -> Self {
         assert_eq!(registry.problems(), []);
         Self {
             folder,
@@ -64,7 +72,7 @@ impl Kit {
         self.job_of("t", "run")
     }
 
-    pub(super) fn job_of(&self, agent: &str, action: &str) -> Job {
+    pub(in crate::agents) fn job_of(&self, agent: &str, action: &str) -> Job {
         let now = entropy::now();
         let info = NodeInfo {
             identity: "web1".parse().unwrap(),
@@ -78,6 +86,7 @@ impl Kit {
             run_dir: Arc::new(self.path("run")),
             agents_config_dir: Arc::new(self.path("agents.d")),
             settings: Arc::default(),
+            jobs: Default::default(),
             started: now,
             counters: Default::default(),
         };
@@ -107,12 +116,13 @@ impl Kit {
             action: action.parse().unwrap(),
             args: [("what".to_owned(), json!("it"))].into_iter().collect(),
             dry_run: false,
+            stream: false,
             is_write: true,
             timeout: self.timeout,
             issued_at: now,
             expires: now.plus(Duration::from_secs(60)),
         };
-        Job { work, info: Arc::new(info), stop: self.stop.clone() }
+        Job { work, info: Arc::new(info), output: None, stop: self.stop.clone() }
     }
 
     async fn run(&self) -> Answer {

@@ -69,7 +69,7 @@ impl Operator {
         let mut header = header(MALLORY, Kind::Call(call.clone()));
         change(&mut header, &mut call);
         header.kind = Kind::Call(call);
-        let body = Call { args: Map::new(), script: None, commit: None, dry_run: false };
+        let body = Call { args: Map::new(), script: None, commit: None, dry_run: false, stream: false };
         Ok(envelope::seal(&self.keys, &topic(to), header, &body, &entropy::random())?)
     }
 

@@ -2,7 +2,8 @@
 
 use super::manager::unlocked;
 use super::{Found, State, Step, Wish};
-use crate::agents::tool::{Command, Done, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::{Command, Tools};
 
 pub(super) async fn state(tools: &Tools<'_>, name: &str) -> Done<State> {
     // It fails where the package is not installed.
@@ -42,7 +43,7 @@ pub(super) async fn plan(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<
 }
 
 pub(super) async fn carry_out(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<()> {
-    unlocked(tools, command(wish, name, &[])).await?.ok().map(drop)
+    unlocked(tools, command(wish, name, &[]).streams()).await?.ok().map(drop)
 }
 
 /// Lines as `(1/2) Upgrading NAME (OLD -> NEW)`.

@@ -2,7 +2,8 @@
 
 use super::manager::unlocked;
 use super::{Found, State, Step, Wish};
-use crate::agents::tool::{Command, Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{Command, Tools};
 
 pub(super) async fn state(tools: &Tools<'_>, name: &str) -> Done<State> {
     let format = "--showformat=${db:Status-Abbrev}\\t${Version}\\n";
@@ -62,7 +63,7 @@ pub(super) async fn plan(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<
 
 pub(super) async fn carry_out(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<()> {
     must_be_known(tools, wish, name).await?;
-    unlocked(tools, apt_get(wish, name, &[])).await?.ok().map(drop)
+    unlocked(tools, apt_get(wish, name, &[]).streams()).await?.ok().map(drop)
 }
 
 /// Lines as `Inst NAME [OLD] (NEW REPOSITORY [ARCHITECTURE])`, `Remv NAME [OLD]`, and others.

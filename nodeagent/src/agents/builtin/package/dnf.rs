@@ -2,7 +2,8 @@
 
 use super::manager::{Manager, unlocked};
 use super::{Found, State, Step, Wish, rpm};
-use crate::agents::tool::{Command, Done, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::{Command, Tools};
 
 fn command(manager: Manager, wish: Wish<'_>, name: &str, answer: &str) -> Command {
     let (verb, name) = match wish {
@@ -29,14 +30,14 @@ pub(super) async fn plan(manager: Manager, tools: &Tools<'_>, wish: Wish<'_>, na
 }
 
 pub(super) async fn carry_out(manager: Manager, tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<()> {
-    let ended = unlocked(tools, command(manager, wish, name, "--assumeyes")).await?;
+    let ended = unlocked(tools, command(manager, wish, name, "--assumeyes").streams()).await?;
     if let Wish::Install(Some(version)) = wish
         && let State::Installed(now) = rpm::state(tools, name).await?
         && !rpm::is_version(&now, version)
     {
         // yum goes back to an older version only when told so; which one is older it knows itself.
         let args = ["--assumeyes", "downgrade", "--", &with_version(name, version)];
-        return unlocked(tools, Command::new(manager.name()).args(args)).await?.ok().map(drop);
+        return unlocked(tools, Command::new(manager.name()).args(args).streams()).await?.ok().map(drop);
     }
     ended.ok().map(drop)
 }

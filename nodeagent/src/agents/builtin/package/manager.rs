@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Found, State, Step, Wish, apk, apt, dnf, pacman, rpm, zypper};
-use crate::agents::tool::{self, Command, Done, Ended, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::{self, Command, Ended, Tools};
 
 /// Between two tries at a package manager that another process has locked.
 const LOCKED: Duration = Duration::from_secs(1);
@@ -105,7 +106,7 @@ impl Manager {
             Manager::Apk => &["update"],
             Manager::Pacman => &["--sync", "--refresh", "--noconfirm"],
         };
-        unlocked(tools, Command::new(self.name()).args(args.iter().copied())).await?.ok().map(drop)
+        unlocked(tools, Command::new(self.name()).args(args.iter().copied()).streams()).await?.ok().map(drop)
     }
 
     pub(super) async fn search(self, tools: &Tools<'_>, word: &str) -> Done<Vec<Found>> {

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use self::manager::Manager;
 use super::{outputs, text, unknown_action};
 use crate::agents::Job;
-use crate::agents::tool::{Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::Tools;
 
 /// Most packages that a search answers, unless the caller says less.
 const FOUND: usize = 500;

@@ -2,7 +2,8 @@
 
 use super::manager::unlocked;
 use super::{Found, State, Step, Wish};
-use crate::agents::tool::{Command, Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{Command, Tools};
 
 pub(super) async fn state(tools: &Tools<'_>, name: &str) -> Done<State> {
     // It fails where the package is not installed.
@@ -46,7 +47,7 @@ pub(super) async fn carry_out(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> 
     if let Wish::Install(Some(_)) = wish {
         plan(tools, wish, name).await?;
     }
-    unlocked(tools, command(wish, name, &[])).await?.ok().map(drop)
+    unlocked(tools, command(wish, name, &[]).streams()).await?.ok().map(drop)
 }
 
 fn parse_plan(said: &str, goes: bool) -> Vec<Step> {

@@ -1,7 +1,8 @@
 //! The database of rpm, which dnf, yum and zypper share.
 
 use super::State;
-use crate::agents::tool::{Done, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::Tools;
 
 pub(super) async fn state(tools: &Tools<'_>, name: &str) -> Done<State> {
     let format = "%{NAME}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n";

@@ -2,7 +2,8 @@
 
 use super::manager::unlocked;
 use super::{Found, Step, Wish};
-use crate::agents::tool::{Command, Done, Ended, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{Command, Ended, Tools};
 
 /// Exit statuses that tell of more to do after a success: a reboot, a restart of itself, a repository that was left out.
 const SUCCESS: [i32; 4] = [0, 102, 103, 106];
@@ -41,7 +42,7 @@ pub(super) async fn plan(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<
 }
 
 pub(super) async fn carry_out(tools: &Tools<'_>, wish: Wish<'_>, name: &str) -> Done<()> {
-    run(tools, command(wish, name, &[])).await.map(drop)
+    run(tools, command(wish, name, &[]).streams()).await.map(drop)
 }
 
 /// Below `The following … going to be …:` a name stands at the start of a line, and the first line that is set in after it has

@@ -12,7 +12,8 @@ pub(super) use self::program::{puppet, yaml};
 use self::state::{State, Summary};
 use super::{outputs, text, unknown_action};
 use crate::agents::Job;
-use crate::agents::tool::{Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::Tools;
 
 /// Runs one action.
 pub(super) async fn run(job: &Job) -> Answer {

@@ -13,7 +13,8 @@ use super::program::{self, Settings};
 use super::state::{State, Summary};
 use crate::agents::Job;
 use crate::agents::builtin::{outputs, text};
-use crate::agents::tool::{Command, Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{Command, Tools};
 use crate::files::{self, FileError};
 
 /// Longest configuration file.
@@ -106,7 +107,7 @@ pub(super) async fn run(job: &Job, tools: &Tools<'_>) -> Done<Answer> {
         .map_err(|error| failed(error.full()))?
         .ok_or_else(|| in_progress(" that this agent began"))?;
     let before = Summary::version(&settings);
-    let ended = tools.run(command).await?;
+    let ended = tools.run(command.streams()).await?;
     if Summary::version(&settings) == before {
         // Another one has taken the lock in between, or puppet stopped before it began.
         let failure = ended.failure();

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use orch_wire::body::{Answer, code};
 use serde_json::Value;
 
-use crate::agents::tool::{self, Command, Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{self, Command, Tools};
 use crate::json;
 
 /// Where Puppet's own packages put it, beside the search path.

@@ -9,7 +9,7 @@ use orch_wire::body::Answer;
 use serde_json::{Value, json};
 
 use super::program::{Settings, yaml};
-use crate::agents::tool::{Done, failed};
+use crate::agents::ending::{Done, failed};
 use crate::files::{self, FileError};
 
 /// Longest file of puppet's that is read.

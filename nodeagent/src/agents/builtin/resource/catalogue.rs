@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::report::Report;
 use crate::agents::builtin::puppet::puppet;
-use crate::agents::tool::{Done, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::Tools;
 use crate::files::{self, FileError};
 use crate::json;
 

@@ -4,7 +4,7 @@ use orch_wire::body::{Answer, code};
 use serde_json::{Map, Value};
 
 use crate::agents::builtin::puppet::yaml;
-use crate::agents::tool::Done;
+use crate::agents::ending::Done;
 
 /// A resource as it stands on the node.
 #[derive(Debug, PartialEq)]

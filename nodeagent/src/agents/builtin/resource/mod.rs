@@ -14,7 +14,8 @@ use self::found::Found;
 use super::puppet::puppet;
 use super::{outputs, text, unknown_action};
 use crate::agents::Job;
-use crate::agents::tool::{Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::Tools;
 
 /// Most resources that a search answers, unless the caller says less.
 const FOUND: usize = 1000;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agents::builtin::puppet::yaml;
-use crate::agents::tool::Done;
+use crate::agents::ending::Done;
 
 /// A report.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::{outputs, text, unknown_action};
 use crate::agents::Job;
-use crate::agents::tool::{Done, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::Tools;
 
 /// After its start or stop has returned, a service may take so long to be what was asked for.
 const SETTLE: Duration = Duration::from_secs(10);

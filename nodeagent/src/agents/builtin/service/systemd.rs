@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Listed, State, Status};
-use crate::agents::tool::{Done, Ended, Tools};
+use crate::agents::ending::Done;
+use crate::agents::tool::{Ended, Tools};
 
 pub(super) async fn state(tools: &Tools<'_>, name: &str) -> Done<State> {
     let properties = "--property=LoadState,ActiveState,Type,Result";

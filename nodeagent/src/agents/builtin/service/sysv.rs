@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use orch_wire::body::{Answer, code};
 
 use super::{Listed, State, Status};
-use crate::agents::tool::{self, Done, Ended, Tools, failed};
+use crate::agents::ending::{Done, failed};
+use crate::agents::tool::{self, Ended, Tools};
 use crate::files;
 
 /// The scripts of the services.

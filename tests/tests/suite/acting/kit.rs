@@ -1,0 +1,125 @@
+//! Calls of one node and what came of them, and actions that a test leads.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use orch_tests::fleet::{Fleet, Node};
+use orch_tests::wait;
+use serde_json::{Value, json};
+
+/// What one node answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) outcome: String,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) data: Value,
+}
+
+impl Answer {
+    /// The outputs of a success.
+    #[track_caller]
+    pub(super) fn ok(self) -> Value {
+        assert_eq!(self.outcome, "ok", "{self:#?}");
+        self.data
+    }
+
+    /// Requires another end.
+    #[track_caller]
+    pub(super) fn ended(self, outcome: &str, code: &str) -> Self {
+        assert_eq!((self.outcome.as_str(), self.code.as_str()), (outcome, code), "{self:#?}");
+        self
+    }
+}
+
+/// Calls an action on the node `n01`, written with its arguments as on a command line.
+pub(super) fn call(fleet: &Fleet, words: &[&str]) -> Result<Answer> {
+    let ended = fleet.run(&[&["call"], words, &["-I", "n01", "--format", "json"]].concat());
+    let report = ended.json()?;
+    let result =
+        report["results"].as_array().and_then(|all| all.first()).with_context(|| format!("{ended:#?}"))?;
+    let text = |name: &str| result[name].as_str().unwrap_or_default().to_owned();
+    Ok(Answer {
+        outcome: text("outcome"),
+        code: text("code"),
+        message: text("message"),
+        data: result["data"].clone(),
+    })
+}
+
+/// A fleet of one node, `n01`, that has the agent `shell`.
+pub(super) fn fleet_with_shell() -> Result<Fleet> {
+    let mut fleet = Fleet::start()?;
+    fleet.add(&Node::named("n01"))?;
+    fleet.kill_node("n01")?;
+    let config = fleet.path("nodes/n01/node.toml");
+    let text = std::fs::read_to_string(&config)?;
+    let agents = "[agents]\nbuiltin = [\"file\", \"process\", \"shell\"]\n";
+    std::fs::write(&config, text.replace("[agents]\n", agents))?;
+    fleet.start_node("n01")?;
+    fleet.await_here(&["n01".to_owned()]);
+    Ok(fleet)
+}
+
+/// Puts an external agent `led` where nodes find it. Its actions `look` and `change` run this script of the shell, which may wait
+/// with `await NAME` until the test lets it, and tell something with `tell NAME TEXT`.
+pub(super) fn led_agent(fleet: &Fleet, script: &str) -> Result<()> {
+    let action = |name: &str, effect: &str| {
+        json!({
+            "action": name, "description": "Does as the test says", "effect": effect, "display": "failed", "input": {},
+            "output": {},
+        })
+    };
+    let schema = json!({
+        "metadata": {
+            "name": "led", "description": "Does as the test says", "author": "orch", "license": "MIT",
+            "version": "1.0.0", "url": "https://example.com", "timeout": 60, "provider": "external",
+        },
+        "actions": [action("look", "read"), action("change", "write")],
+    });
+    let program = format!(
+        "#!/bin/sh\n\
+         cd \"$ORCH_AGENT_STATE\" || exit 1\n\
+         await() {{ while [ -d . ] && [ ! -e \"$1\" ]; do sleep 0.02; done; }}\n\
+         tell() {{ echo \"$2\" > \"$1.new\" && mv \"$1.new\" \"$1\"; }}\n\
+         {script}\n\
+         echo '{{\"statuscode\": 0, \"data\": {{}}}}' > \"$2\"\n"
+    );
+    fleet.agent("led", &schema, &program)
+}
+
+/// Lets the agent `led` of a node go on.
+pub(super) fn let_go(fleet: &Fleet, node: &str, name: &str) -> Result<()> {
+    std::fs::write(fleet.agent_state(node, "led", name), "").context("letting an action go on")
+}
+
+/// What the agent `led` of a node tells, once it has.
+pub(super) fn told(fleet: &Fleet, node: &str, name: &str) -> String {
+    let path: PathBuf = fleet.agent_state(node, "led", name);
+    read_when_there(&path)
+}
+
+/// The first line of a file that somebody writes at once, when it is there.
+pub(super) fn read_when_there(path: &Path) -> String {
+    let text = wait::until(&format!("{} is there", path.display()), || {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        if text.ends_with('\n') { Ok(text) } else { Err(text) }
+    });
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Waits until a process has ended.
+pub(super) fn await_gone(pid: &str) {
+    wait::until(&format!("process {pid} is gone"), || {
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            // A zombie has ended; only its parent has not looked yet.
+            Ok(stat) if !stat.contains(") Z ") => Err(stat),
+            _ => Ok(()),
+        }
+    });
+}
+
+/// Whether a process runs.
+pub(super) fn is_alive(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}

@@ -1,0 +1,8 @@
+//! Agents that act: files, processes, the shell; their output as it comes, and their end on request.
+
+mod cancel;
+mod files;
+mod kit;
+mod processes;
+mod shell;
+mod stream;
