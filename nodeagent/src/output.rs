@@ -19,6 +19,8 @@ const PIECE_BYTES: usize = 16 * 1024;
 const LEFT_BYTES: usize = 128 * 1024;
 /// What was written waits so long for more: a message for each word would cost more than the words.
 const LINGER: Duration = Duration::from_millis(20);
+/// The beginning of a line waits so long for its end: sent too early, it would run into a line of the program's other stream.
+const LINE_LINGER: Duration = Duration::from_millis(500);
 
 /// A piece of output, and the room that it takes.
 #[derive(Debug)]
@@ -109,20 +111,32 @@ impl Tap {
             return std::future::pending().await;
         }
         if self.has_room() {
-            sleep_until(self.since + LINGER).await;
+            let linger = if self.waiting.contains(&b'\n') { LINGER } else { LINE_LINGER };
+            sleep_until(self.since + linger).await;
         }
-        let room = self.to.room().await;
-        let rest = self.waiting.split_off(cut(&self.waiting));
-        let piece = mem::replace(&mut self.waiting, rest);
-        self.since = Instant::now();
-        self.to.send(String::from_utf8_lossy(&piece).into_owned(), room);
+        self.send_piece().await;
+    }
+
+    /// Sends the lines that wait, without the one that has no end.
+    pub(crate) async fn finish_lines(&mut self) {
+        while self.waiting.contains(&b'\n') {
+            self.send_piece().await;
+        }
     }
 
     /// Sends all that waits.
     pub(crate) async fn finish(&mut self) {
         while !self.waiting.is_empty() {
-            self.pass_on().await;
+            self.send_piece().await;
         }
+    }
+
+    async fn send_piece(&mut self) {
+        let room = self.to.room().await;
+        let rest = self.waiting.split_off(cut(&self.waiting));
+        let piece = mem::replace(&mut self.waiting, rest);
+        self.since = Instant::now();
+        self.to.send(String::from_utf8_lossy(&piece).into_owned(), room);
     }
 }
 

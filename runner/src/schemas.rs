@@ -9,12 +9,15 @@ use orch_wire::schema::{AgentSchema, MAX_SCHEMA, Provider, SchemaError};
 use serde_json::Value;
 
 /// Schemas that ship with the program: those of the agents that every node has.
-const BUILTIN: [(&str, &str); 5] = [
+const BUILTIN: [(&str, &str); 8] = [
+    ("file", include_str!("../../stdlib/agents/file.json")),
     ("node", include_str!("../../stdlib/agents/node.json")),
     ("package", include_str!("../../stdlib/agents/package.json")),
+    ("process", include_str!("../../stdlib/agents/process.json")),
     ("puppet", include_str!("../../stdlib/agents/puppet.json")),
     ("resource", include_str!("../../stdlib/agents/resource.json")),
     ("service", include_str!("../../stdlib/agents/service.json")),
+    ("shell", include_str!("../../stdlib/agents/shell.json")),
 ];
 
 /// Schemas of the data functions that every node has.

@@ -134,6 +134,13 @@ impl<R: AsyncRead + Unpin> Stream<R> {
         self.from.is_some()
     }
 
+    /// Passes on the lines that wait.
+    async fn finish_lines(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.finish_lines().await;
+        }
+    }
+
     /// Passes on all that waits.
     async fn finish(&mut self) {
         if let Some(tap) = &mut self.tap {
@@ -193,6 +200,9 @@ pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
         group.leader = None;
     }
     let finish = async {
+        // A line without an end would run into what follows it.
+        stdout.finish_lines().await;
+        stderr.finish_lines().await;
         stdout.finish().await;
         stderr.finish().await;
     };

@@ -25,7 +25,8 @@ fn a_file_is_written_looked_at_read_and_removed() -> Result<()> {
     assert_eq!(stat["blake3"], blake3::hash(b"hello\n").to_hex().as_str());
     assert_eq!(stat["sha256"], "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03");
     assert_eq!(call(&fleet, &["file.read", &path, "offset=1", "limit=3"])?.ok()["content"], "ell");
-    call(&fleet, &["file.write", "path=etc/motd", "content=x"])?.ended("rejected", "arguments");
+    // Where the node's folder is, nobody could know.
+    fleet.run(&["call", "file.write", "path=etc/motd", "content=x"]).expect_code(64);
     assert_eq!(call(&fleet, &["file.remove", &path])?.ok()["changed"], true);
     assert_eq!(call(&fleet, &["file.stat", &path])?.ok()["present"], false);
     Ok(())
