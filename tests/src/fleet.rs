@@ -22,7 +22,8 @@ use orch_wire::limits::CONTROL_REPLY_BYTES;
 use serde_json::Value;
 
 use crate::process::{Ended, Server};
-use crate::{programs, root, wait};
+use crate::root::{self, Cgroup};
+use crate::{programs, wait};
 
 /// Address that everything listens on and goes to.
 const HOST: &str = "127.0.0.1";
@@ -34,6 +35,8 @@ pub struct Fleet {
     // Servers first: they end before their folder goes.
     broker: Option<Server>,
     nodes: BTreeMap<String, Server>,
+    /// Of nodes under a systemd of their own.
+    cgroups: BTreeMap<String, Cgroup>,
     port: u16,
     authority: Authority,
     psk: Psk,
@@ -54,6 +57,8 @@ pub struct Node {
     pub psk: Option<Psk>,
     /// Where it is to have a root of its own: the shell's commands that make it ready, run inside.
     pub root: Option<String>,
+    /// Whether that root has a systemd as its first process.
+    pub systemd: bool,
 }
 
 impl Node {
@@ -77,6 +82,12 @@ impl Node {
         self
     }
 
+    /// With a throw-away root of its own whose first process is systemd.
+    #[must_use]
+    pub fn systemd(self, prepare: &str) -> Self {
+        Self { systemd: true, ..self.root(prepare) }
+    }
+
     /// With a class more.
     #[must_use]
     pub fn class(mut self, name: &str) -> Self {
@@ -95,8 +106,16 @@ impl Fleet {
         let authority = Authority::new()?;
         let operator = authority.issue(&Party::Operator(OperatorName::new(OPERATOR)?), &[])?;
         let psk = Psk::from_bytes(entropy::random());
-        let mut fleet =
-            Self { broker: None, nodes: BTreeMap::new(), port: 0, authority, psk, operator, folder };
+        let mut fleet = Self {
+            broker: None,
+            nodes: BTreeMap::new(),
+            cgroups: BTreeMap::new(),
+            port: 0,
+            authority,
+            psk,
+            operator,
+            folder,
+        };
         std::fs::create_dir_all(fleet.path("agents"))?;
         let pem =
             fleet.authority.issue(&Party::Broker(BrokerName::new("b1")?), &[HOST.parse::<BrokerHost>()?])?;
@@ -282,6 +301,9 @@ impl Fleet {
         if let Some(prepare) = &node.root {
             write(&self.path(&folder).join(root::PREPARE), prepare, 0o644)?;
         }
+        if node.systemd {
+            self.cgroups.insert(node.name.clone(), Cgroup::new()?);
+        }
         self.start_node(&node.name)
     }
 
@@ -292,7 +314,7 @@ impl Fleet {
     pub fn start_node(&mut self, name: &str) -> Result<()> {
         let folder = self.path("nodes").join(name);
         let mut command = if folder.join(root::PREPARE).exists() {
-            root::command(&folder, self.folder.path(), "orch-node")
+            root::command(&folder, self.folder.path(), "orch-node", self.cgroups.get(name))
         } else {
             Command::new(programs::path("orch-node"))
         };

@@ -9,6 +9,11 @@ pub(super) fn fleet(nodes: &[&str], prepare: &str) -> Result<Fleet> {
     Fleet::with(nodes.iter().map(|name| Node::named(name).root(prepare)))
 }
 
+/// A fleet of one node whose first process is systemd, made ready by these commands.
+pub(super) fn fleet_of_systemd(node: &str, prepare: &str) -> Result<Fleet> {
+    Fleet::with([Node::named(node).systemd(prepare)])
+}
+
 /// What one node answered.
 #[derive(Debug)]
 pub(super) struct Answer {
