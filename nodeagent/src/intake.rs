@@ -334,7 +334,9 @@ impl Intake {
                 "this node cannot remember more calls now, so that it could not tell a repeated one";
             return Err(Refusal::because(code::OVERLOADED, message));
         }
-        if self.running.len() >= view.room {
+        // What is answered from memory takes no room, so that a busy node can be asked what it does.
+        let takes_room = is_write || !agent.is_here();
+        if takes_room && self.running.len() >= view.room {
             let message = format!("{} actions run or wait here already", self.running.len());
             return Err(Refusal::because(code::OVERLOADED, message));
         }

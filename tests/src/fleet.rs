@@ -14,11 +14,12 @@ use orch_link::revocation::CertificateId;
 use orch_link::socket_dir::SocketDir;
 use orch_link::tls::Credentials;
 use orch_link::{Dialer, entropy};
+use orch_runner::client::SessionConfig;
 use orch_runner::pki::{Authority, BrokerHost, CertPem};
 use orch_wire::control::{Presence, Reply, Request, Roster, Status};
-use orch_wire::ids::{BrokerName, NodeName, OperatorName, Party};
-use orch_wire::keys::Psk;
-use orch_wire::limits::CONTROL_REPLY_BYTES;
+use orch_wire::ids::{BrokerName, CollectiveName, NodeName, OperatorName, Party};
+use orch_wire::keys::{Keys, Psk};
+use orch_wire::limits::{CONTROL_REPLY_BYTES, DISCOVERY};
 use serde_json::Value;
 
 use crate::process::{Ended, Server};
@@ -425,20 +426,32 @@ impl Fleet {
         }
     }
 
+    /// Reaches the broker as the operator.
+    fn dialer(&self) -> Result<Dialer> {
+        let sockets = Arc::new(SocketDir::create(&self.path("run"))?);
+        let credentials =
+            Credentials::from_pem(self.authority.ca_pem(), &self.operator.cert, &self.operator.key)?;
+        let broker = format!("{HOST}:{}", self.port);
+        Ok(Dialer::new(&broker, HOST, credentials, sockets, Duration::from_secs(5))?)
+    }
+
+    /// What a session of the operator needs.
+    ///
+    /// # Errors
+    /// When its files cannot be used.
+    pub fn session_config(&self) -> Result<SessionConfig> {
+        Ok(SessionConfig {
+            dialer: self.dialer()?,
+            keys: Keys::derive(&self.psk),
+            collective: CollectiveName::main(),
+            discovery_timeout: DISCOVERY,
+        })
+    }
+
     fn ask(&self, request: &Request) -> Result<Reply> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let sockets = Arc::new(SocketDir::create(&self.path("run"))?);
-            let credentials =
-                Credentials::from_pem(self.authority.ca_pem(), &self.operator.cert, &self.operator.key)?;
-            let dialer = Dialer::new(
-                &format!("{HOST}:{}", self.port),
-                HOST,
-                credentials,
-                sockets,
-                Duration::from_secs(5),
-            )?;
-            let mut stream = control::connect(&dialer).await?;
+            let mut stream = control::connect(&self.dialer()?).await?;
             stream.send(request).await?;
             stream.recv::<Reply>(CONTROL_REPLY_BYTES).await?.context("the broker closed the channel")
         })

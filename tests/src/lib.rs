@@ -2,6 +2,7 @@
 //!
 //! Each fleet has a temporary folder of its own with its own authority and keys; what it started ends with it.
 
+pub mod answer;
 pub mod fake_broker;
 pub mod fleet;
 pub mod process;

@@ -165,6 +165,11 @@ impl Agent {
         Self { name, schema, digest, kind }
     }
 
+    /// Whether it is a function of this process, which answers what changes nothing within a moment.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.kind, Kind::Here(_))
+    }
+
     pub(crate) fn is_builtin(&self) -> bool {
         matches!(self.kind, Kind::Here(Here::Node) | Kind::Builtin(_))
     }

@@ -3,48 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use orch_tests::answer::{self, Answer};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::wait;
-use serde_json::{Value, json};
-
-/// What one node answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) outcome: String,
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) data: Value,
-}
-
-impl Answer {
-    /// The outputs of a success.
-    #[track_caller]
-    pub(super) fn ok(self) -> Value {
-        assert_eq!(self.outcome, "ok", "{self:#?}");
-        self.data
-    }
-
-    /// Requires another end.
-    #[track_caller]
-    pub(super) fn ended(self, outcome: &str, code: &str) -> Self {
-        assert_eq!((self.outcome.as_str(), self.code.as_str()), (outcome, code), "{self:#?}");
-        self
-    }
-}
+use serde_json::json;
 
 /// Calls an action on the node `n01`, written with its arguments as on a command line.
 pub(super) fn call(fleet: &Fleet, words: &[&str]) -> Result<Answer> {
-    let ended = fleet.run(&[&["call"], words, &["-I", "n01", "--format", "json"]].concat());
-    let report = ended.json()?;
-    let result =
-        report["results"].as_array().and_then(|all| all.first()).with_context(|| format!("{ended:#?}"))?;
-    let text = |name: &str| result[name].as_str().unwrap_or_default().to_owned();
-    Ok(Answer {
-        outcome: text("outcome"),
-        code: text("code"),
-        message: text("message"),
-        data: result["data"].clone(),
-    })
+    answer::call(fleet, "n01", words)
 }
 
 /// A fleet of one node, `n01`, that has the agent `shell`.

@@ -4,5 +4,6 @@ mod cancel;
 mod files;
 mod kit;
 mod processes;
+mod room;
 mod shell;
 mod stream;

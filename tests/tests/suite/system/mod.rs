@@ -1,5 +1,6 @@
 //! What changes a system, on real ones: each node has a root of its own that is thrown away.
 
+mod audit;
 mod kit;
 mod packages;
 mod puppet;

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use orch_tests::answer::{Answer, call};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::root::system_tests;
 use serde_json::{Value, json};
-
-use super::kit::{Answer, call};
 
 /// The repository is the only one, and nothing of the machine's lists is left.
 const PREPARE: &str = "

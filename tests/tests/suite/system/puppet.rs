@@ -1,11 +1,12 @@
 //! Debian's puppet-agent: disabled, enabled, run once by the administrator's command, its summary read.
 
 use anyhow::Result;
+use orch_tests::answer::{Answer, call};
 use orch_tests::fleet::Fleet;
 use orch_tests::root::system_tests;
 use serde_json::{Value, json};
 
-use super::kit::{Answer, call, fleet};
+use super::kit::fleet;
 
 /// A puppet that has never run, and whose run applies a manifest beside its configuration.
 const PREPARE: &str = r#"

@@ -1,11 +1,12 @@
 //! A user and a host entry through Puppet's resource abstraction layer, and a user cloned from one node to another.
 
 use anyhow::{Context, Result};
+use orch_tests::answer::{Answer, call};
 use orch_tests::fleet::Fleet;
 use orch_tests::root::system_tests;
 use serde_json::{Value, json};
 
-use super::kit::{Answer, call, fleet};
+use super::kit::fleet;
 
 fn resource(fleet: &Fleet, node: &str, words: &[&str], properties: Option<Value>) -> Result<Answer> {
     let (action, rest) = (format!("resource.{}", words[0]), &words[1..]);

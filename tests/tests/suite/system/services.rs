@@ -1,11 +1,12 @@
 //! A small service, of `/etc/init.d` and of systemd: started, stopped, restarted, enabled.
 
 use anyhow::{Context, Result};
+use orch_tests::answer::{Answer, call};
 use orch_tests::fleet::Fleet;
 use orch_tests::root::{system_tests, systemd_tests};
 use serde_json::json;
 
-use super::kit::{Answer, call, fleet, fleet_of_systemd};
+use super::kit::{fleet, fleet_of_systemd};
 
 /// A service that sleeps, as a package for Debian would bring it.
 const PREPARE: &str = r#"
