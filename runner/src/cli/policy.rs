@@ -32,7 +32,7 @@ Columns of a policy file are separated by tabs. The first line that fits decides
   policy default allow|deny
 A file with a line at fault denies everything for its agent.
 
-Nodes do not enforce policies yet: this is for writing and checking them.
+Nodes enforce the folder that their configuration names; this decides as they do, offline.
 
 The node file is JSON or YAML with any of identity, facts, classes, agents, collectives and data,
 which says what data functions answer: a map from function to outputs.";
