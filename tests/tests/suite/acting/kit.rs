@@ -46,7 +46,7 @@ pub(super) fn led_agent(fleet: &Fleet, script: &str) -> Result<()> {
     let program = format!(
         "#!/bin/sh\n\
          cd \"$ORCH_AGENT_STATE\" || exit 1\n\
-         await() {{ while [ -d . ] && [ ! -e \"$1\" ]; do sleep 0.02; done; }}\n\
+         await() {{ while [ -d \"$ORCH_AGENT_STATE\" ] && [ ! -e \"$1\" ]; do sleep 0.02; done; }}\n\
          tell() {{ echo \"$2\" > \"$1.new\" && mv \"$1.new\" \"$1\"; }}\n\
          {script}\n\
          echo '{{\"statuscode\": 0, \"data\": {{}}}}' > \"$2\"\n"

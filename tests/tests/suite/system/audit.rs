@@ -32,7 +32,7 @@ fn gate(fleet: &Fleet) -> Result<()> {
         }],
     });
     let program = "#!/bin/sh\ncd \"$ORCH_AGENT_STATE\" || exit 1\n: > began\n\
-         while [ -d . ] && [ ! -e go ]; do sleep 0.02; done\n\
+         while [ -d \"$ORCH_AGENT_STATE\" ] && [ ! -e go ]; do sleep 0.02; done\n\
          echo '{\"statuscode\": 0, \"data\": {}}' > \"$2\"\n";
     fleet.agent("gate", &schema, program)
 }
