@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use orch_link::task::{self, Task};
 use orch_link::{LinkEvent, LinkHandle, entropy};
 use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Ending, code};
@@ -16,7 +17,7 @@ use orch_wire::limits::CARD_INTERVAL;
 use orch_wire::policy::Policies;
 use orch_wire::query::NodeView;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +78,9 @@ enum Alarm {
     Audit,
 }
 
+/// Facts, classes, agents and policies as they are being read.
+type Reading = Task<Result<Snapshot, JoinError>>;
+
 pub(crate) struct Dispatcher {
     intake: Intake,
     record: Record,
@@ -109,7 +113,7 @@ pub(crate) struct Dispatcher {
     delayed: usize,
     /// An alarm is set for the lines of the audit that wait.
     audit_alarm: bool,
-    reading: Option<JoinHandle<Snapshot>>,
+    reading: Option<Reading>,
 }
 
 impl Dispatcher {
@@ -443,7 +447,7 @@ impl Dispatcher {
     fn read_again(&mut self) {
         if self.reading.is_none() {
             let (sources, registry) = (Arc::clone(&self.sources), Arc::clone(&self.info.registry));
-            self.reading = Some(spawn_blocking(move || sources.read(&registry)));
+            self.reading = Some(task::spawn(sources.read_all(registry)));
         }
     }
 
@@ -534,9 +538,9 @@ fn is_small(answer: &Answer) -> bool {
     codec::encode(answer).is_ok_and(|bytes| bytes.len() <= DELAYED_BYTES)
 }
 
-async fn joined(reading: &mut Option<JoinHandle<Snapshot>>) -> Result<Snapshot, JoinError> {
+async fn joined(reading: &mut Option<Reading>) -> Result<Snapshot, JoinError> {
     match reading {
-        Some(reading) => reading.await,
+        Some(reading) => reading.await.flatten(),
         None => std::future::pending().await,
     }
 }

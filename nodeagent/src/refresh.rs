@@ -6,10 +6,11 @@ use std::sync::Arc;
 use orch_wire::ids::Digest;
 use orch_wire::policy::Policies;
 use serde_json::{Map, Value};
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::agents::Registry;
 use crate::classes;
-use crate::facts::FactSource;
+use crate::facts::{self, FactSource, Printed};
 use crate::policies::PolicySource;
 use crate::problem::Problem;
 use crate::service::AgentSource;
@@ -53,9 +54,22 @@ impl Snapshot {
 }
 
 impl Sources {
-    /// Reads everything; it takes some milliseconds of file reading. Agents that are as they were are taken from `earlier`.
-    pub(crate) fn read(&self, earlier: &Registry) -> Snapshot {
-        let set = self.facts.read();
+    /// Whether programs print some of the facts.
+    pub(crate) fn have_programs(&self) -> bool {
+        !self.facts.programs().is_empty()
+    }
+
+    /// Reads everything, programs' facts too. It waits for programs, and blocks no task for files.
+    pub(crate) async fn read_all(self: Arc<Self>, earlier: Arc<Registry>) -> Result<Snapshot, JoinError> {
+        let sources = Arc::clone(&self);
+        let programs = spawn_blocking(move || sources.facts.programs()).await?;
+        let printed = facts::run_programs(programs).await;
+        spawn_blocking(move || self.read(&earlier, printed)).await
+    }
+
+    /// Reads the files; it takes some milliseconds. Agents that are as they were are taken from `earlier`.
+    pub(crate) fn read(&self, earlier: &Registry, printed: Printed) -> Snapshot {
+        let set = self.facts.read(printed);
         let (classes, more) = classes::read(&self.classes, self.classes_file.as_deref());
         let registry = match &self.agents {
             AgentSource::Own { builtin, folders } => {

@@ -8,21 +8,20 @@ use std::path::Path;
 
 use orch_wire::body::{Answer, code};
 
-use super::load::check_executable;
 use super::process::{self, End, Ran, Spec};
 use super::registry::Job;
 use super::reply;
 use crate::files::{self, FileError};
 
 /// The search path of programs that an agent starts by name.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Of what a failed agent wrote, so much is answered.
 const MESSAGE_BYTES: usize = 4096;
 
 /// Runs one action.
 pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
     // Again at each run: files may have changed since they were loaded.
-    if let Err(error) = check_executable(executable) {
+    if let Err(error) = files::check_executable(executable) {
         return Answer::rejected(code::MISSING_TOOL, format!("the agent cannot be run: {}", error.full()));
     }
     let Some(action) = job.work.agent.schema.action(job.work.action.as_str()) else {

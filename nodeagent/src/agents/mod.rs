@@ -10,6 +10,13 @@ mod registry;
 mod reply;
 mod tool;
 
+/// How programs are run, for other parts of the node that need one.
+pub(crate) mod program {
+    pub(crate) use super::external::PATH;
+    pub(crate) use super::process::{End, Spec, run};
+    pub(crate) use super::tool::find;
+}
+
 pub(crate) use builtin::Jobs;
 pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
