@@ -72,6 +72,8 @@ pub enum AgentSource {
         builtin: Vec<Builtin>,
         /// Folders of external agents.
         folders: Vec<PathBuf>,
+        /// The folders are looked at this often, and read again where something has changed; never when zero.
+        watch: Duration,
     },
     /// These, shared by the nodes of a process.
     Given(Arc<Registry>),
@@ -158,7 +160,7 @@ impl NodeService {
         let (up, is_up) = watch::channel(false);
         let (identity, stopping) = (config.identity.clone(), stop.clone());
         let begin = move |sources, snapshot| {
-            let Snapshot { facts, digest, classes, registry, policies, problems } = snapshot;
+            let Snapshot { facts, digest, classes, registry, stamp, policies, problems } = snapshot;
             let info = NodeInfo {
                 identity: config.identity.clone(),
                 collectives: config.collectives.clone().into(),
@@ -192,6 +194,8 @@ impl NodeService {
                 policies,
                 info,
                 sources,
+                digest,
+                stamp,
                 board,
                 boot_id,
                 keys: config.keys,

@@ -13,7 +13,7 @@ use crate::files::{self, FileError};
 use crate::problem::Problem;
 
 /// Most entries of an agents folder.
-const ENTRIES: usize = 1024;
+pub(super) const ENTRIES: usize = 1024;
 
 type Found = Result<(Arc<Agent>, PathBuf), Problem>;
 

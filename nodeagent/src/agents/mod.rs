@@ -9,6 +9,7 @@ mod process;
 mod registry;
 mod reply;
 mod tool;
+mod watch;
 
 /// How programs are run, for other parts of the node that need one.
 pub(crate) mod program {
@@ -23,3 +24,4 @@ pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
 pub(crate) use registry::{Agent, Here, Job, Kind};
 pub use registry::{InProcess, Registry};
+pub(crate) use watch::{Stamp, look};

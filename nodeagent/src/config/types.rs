@@ -64,6 +64,8 @@ pub struct Config {
     pub agents_builtin: Vec<Builtin>,
     /// Folders of external agents.
     pub agents_dirs: Vec<PathBuf>,
+    /// How often these are looked at for changes.
+    pub agents_watch: Duration,
     /// Folder of their configuration.
     pub agents_config: PathBuf,
     /// Folder of policies.
@@ -125,6 +127,7 @@ struct RawClasses {
 struct RawAgents {
     builtin: Option<Spanned<Vec<String>>>,
     dirs: Option<Spanned<Vec<String>>>,
+    watch: Option<Spanned<String>>,
     config: Option<Spanned<String>>,
 }
 
@@ -210,6 +213,7 @@ impl Config {
                 })?
                 .value,
             agents_dirs: paths(&list(|raw| &raw.agents.dirs)?)?,
+            agents_watch: span(|raw| &raw.agents.watch)?.value,
             agents_config: path(|raw| &raw.agents.config)?.value,
             policy_dir: path(|raw| &raw.policy.dir)?.value,
             policy: PolicySettings {

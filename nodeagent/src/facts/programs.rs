@@ -79,7 +79,7 @@ impl Program {
     async fn facts(&self) -> Result<Map<String, Value>, Problem> {
         match self {
             Self::Own(path) => {
-                check(path)?;
+                files::check_executable(path)?;
                 printed_by(path, path, &[], TIME).await
             }
             Self::Facter(command) => {
@@ -95,14 +95,6 @@ impl Program {
             }
         }
     }
-}
-
-/// Who may write a program, or put another in its place, could have the node run anything.
-fn check(path: &Path) -> Result<(), Problem> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let metadata = std::fs::metadata(folder).map_err(files::FileError::io("inspect", folder))?;
-    files::refuse_if_others_write(folder, &metadata)?;
-    Ok(files::check_executable(path)?)
 }
 
 /// Runs the program at a path and reads what it prints; a problem is told of `name`.
