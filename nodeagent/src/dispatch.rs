@@ -392,7 +392,7 @@ impl Dispatcher {
         if answer.ending == Some(Ending::Ok) {
             tracing::debug!(%call, "ended well");
         } else {
-            tracing::info!(%call, ending = ?answer.ending, code = answer.code, message = answer.message, "ended");
+            tracing::info!(%call, ending = ?answer.ending, code = answer.code, said = answer.message, "ended");
         }
         if let Some(reply) = self.intake.finish(call, answer, entropy::now()) {
             self.reply(reply);

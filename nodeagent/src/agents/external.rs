@@ -157,7 +157,7 @@ fn answer(job: &Job, ran: &Ran, room: &Room, action: &orch_wire::schema::ActionS
     let said = readable(&ran.stderr);
     if !said.is_empty() || !ran.stdout.is_empty() {
         let agent = &job.work.agent.name;
-        tracing::debug!(%agent, call = %job.work.call, stderr = %said, stdout = %readable(&ran.stdout), "agent said");
+        tracing::debug!(%agent, call = %job.work.call, stderr = said, stdout = readable(&ran.stdout), "agent said");
     }
     let status = match ran.end {
         End::TimedOut => {

@@ -155,7 +155,7 @@ impl<'a> Tools<'a> {
         };
         let [stdout, stderr] =
             [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        tracing::debug!(%program, %status, %stderr, "a tool ended");
+        tracing::debug!(%program, %status, stderr, "a tool ended");
         match (status.code(), status.signal()) {
             (Some(status), _) => Ok(Ended { program, status, stdout, stderr }),
             (None, signal) => {

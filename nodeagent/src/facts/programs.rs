@@ -131,7 +131,7 @@ async fn printed_by(
         (Some(0), _) if ran.stdout.len() > FILE_BYTES => Err(too_much()),
         (Some(0), _) => {
             if !said.is_empty() {
-                tracing::debug!(program = %name.display(), %said, "facts were printed with a remark");
+                tracing::debug!(program = %name.display(), said, "facts were printed with a remark");
             }
             let text = String::from_utf8(ran.stdout).map_err(|_| problem("did not print text".to_owned()))?;
             printed::parse(&text).map_err(problem)
