@@ -5,23 +5,24 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use orch_link::task::{self, Task};
 use orch_link::{LinkEvent, LinkHandle, entropy};
 use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Ending, code};
 use orch_wire::codec;
 use orch_wire::envelope::Frames;
-use orch_wire::ids::CallId;
+use orch_wire::ids::{CallId, Digest};
 use orch_wire::keys::Keys;
 use orch_wire::limits::CARD_INTERVAL;
 use orch_wire::policy::Policies;
 use orch_wire::query::NodeView;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::act::{act, act_at_once, act_on_this_thread, crashed, interrupted};
-use crate::agents::{Job, Kind, NodeInfo};
+use crate::agents::{Job, Kind, NodeInfo, Registry, Stamp};
 use crate::alarms::{AlarmKey, Alarms};
 use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) policies: Arc<Policies>,
     pub(crate) info: NodeInfo,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) digest: Digest,
+    pub(crate) stamp: Option<Stamp>,
     pub(crate) board: Arc<CardBoard>,
     pub(crate) boot_id: Arc<str>,
     pub(crate) keys: Keys,
@@ -74,7 +77,17 @@ enum Alarm {
     Send(Box<Reply>),
     Card,
     Refresh,
+    Look,
     Audit,
+}
+
+/// What is being read.
+type Reading = Task<Result<News, JoinError>>;
+
+/// What was read.
+enum News {
+    Whole(Box<Snapshot>),
+    Agents(Option<(Arc<Registry>, Option<Stamp>)>),
 }
 
 pub(crate) struct Dispatcher {
@@ -86,6 +99,10 @@ pub(crate) struct Dispatcher {
     agents: Vec<String>,
     collectives: Vec<String>,
     sources: Arc<Sources>,
+    /// Of the facts.
+    digest: Digest,
+    /// Of the agents' folders as they were read.
+    stamp: Option<Stamp>,
     board: Arc<CardBoard>,
     boot_id: Arc<str>,
     link: LinkHandle,
@@ -109,7 +126,7 @@ pub(crate) struct Dispatcher {
     delayed: usize,
     /// An alarm is set for the lines of the audit that wait.
     audit_alarm: bool,
-    reading: Option<JoinHandle<Snapshot>>,
+    reading: Option<Reading>,
 }
 
 impl Dispatcher {
@@ -124,6 +141,8 @@ impl Dispatcher {
             collectives: parts.info.collectives.iter().map(ToString::to_string).collect(),
             info: parts.info,
             sources: parts.sources,
+            digest: parts.digest,
+            stamp: parts.stamp,
             board: parts.board,
             boot_id: parts.boot_id,
             link: parts.link,
@@ -152,6 +171,7 @@ impl Dispatcher {
         self.report_problems();
         self.set_card_alarm();
         self.set_refresh_alarm();
+        self.set_look_alarm();
         let stop = self.stop.clone();
         let mut stopped = pin!(stop.cancelled());
         // One timer for the life of the task: it is set only when the first alarm is another one.
@@ -173,7 +193,7 @@ impl Dispatcher {
                 Some(piece) = self.pieces.recv() => self.pass_on(piece),
                 () = &mut timer, if alarm.is_some() => self.ring(),
                 Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
-                snapshot = joined(&mut self.reading), if self.reading.is_some() => self.take(snapshot),
+                news = joined(&mut self.reading), if self.reading.is_some() => self.take(news),
             }
         }
         self.shut_down().await;
@@ -372,7 +392,7 @@ impl Dispatcher {
         if answer.ending == Some(Ending::Ok) {
             tracing::debug!(%call, "ended well");
         } else {
-            tracing::info!(%call, ending = ?answer.ending, code = answer.code, message = answer.message, "ended");
+            tracing::info!(%call, ending = ?answer.ending, code = answer.code, said = answer.message, "ended");
         }
         if let Some(reply) = self.intake.finish(call, answer, entropy::now()) {
             self.reply(reply);
@@ -407,6 +427,12 @@ impl Dispatcher {
         }
     }
 
+    fn set_look_alarm(&mut self) {
+        if let Some(watch) = self.sources.watch() {
+            self.alarms.set(watch, Alarm::Look);
+        }
+    }
+
     fn ring(&mut self) {
         while let Some(alarm) = self.alarms.pop_due() {
             match alarm {
@@ -427,6 +453,10 @@ impl Dispatcher {
                     self.read_again();
                     self.set_refresh_alarm();
                 }
+                Alarm::Look => {
+                    self.look_at_agents();
+                    self.set_look_alarm();
+                }
             }
         }
     }
@@ -443,27 +473,63 @@ impl Dispatcher {
     fn read_again(&mut self) {
         if self.reading.is_none() {
             let (sources, registry) = (Arc::clone(&self.sources), Arc::clone(&self.info.registry));
-            self.reading = Some(spawn_blocking(move || sources.read(&registry)));
+            self.reading = Some(task::spawn(async move {
+                sources.read_all(registry).await.map(|snapshot| News::Whole(Box::new(snapshot)))
+            }));
         }
     }
 
-    fn take(&mut self, snapshot: Result<Snapshot, JoinError>) {
+    fn look_at_agents(&mut self) {
+        if self.reading.is_none() {
+            let (sources, registry, stamp) =
+                (Arc::clone(&self.sources), Arc::clone(&self.info.registry), self.stamp);
+            self.reading = Some(task::spawn(async move {
+                sources.read_changed_agents(registry, stamp).await.map(News::Agents)
+            }));
+        }
+    }
+
+    fn take(&mut self, news: Result<News, JoinError>) {
         self.reading = None;
-        let Snapshot { facts, digest, classes, registry, policies, problems } = match snapshot {
-            Ok(snapshot) => snapshot.resettled(),
-            Err(error) => return tracing::error!(%error, "facts cannot be read"),
-        };
+        match news {
+            Ok(News::Whole(snapshot)) => self.take_snapshot(snapshot.resettled()),
+            Ok(News::Agents(None)) => {}
+            Ok(News::Agents(Some((registry, stamp)))) => {
+                self.take_agents(registry, stamp);
+                tracing::info!(agents = ?self.agents, "a folder of agents has changed and was read again");
+                for problem in self.info.registry.problems() {
+                    tracing::warn!(%problem, "a file is not used");
+                }
+                self.show_card();
+            }
+            Err(error) => tracing::error!(%error, "facts cannot be read"),
+        }
+    }
+
+    fn take_snapshot(&mut self, snapshot: Snapshot) {
+        let Snapshot { facts, digest, classes, registry, stamp, policies, problems } = snapshot;
         let had_problems = !std::mem::replace(&mut self.info.problems, problems.into()).is_empty();
         self.info.facts = Arc::new(facts);
         self.info.classes = classes.into();
-        self.info.registry = registry;
+        self.digest = digest;
         self.policies = policies;
-        self.agents = self.info.registry.names();
+        self.take_agents(registry, stamp);
         self.report_problems();
         if had_problems && self.info.problems.is_empty() {
             tracing::info!("facts and classes are readable again");
         }
-        if self.board.replace(card::describe(&self.info, digest, &self.boot_id)) {
+        self.show_card();
+    }
+
+    fn take_agents(&mut self, registry: Arc<Registry>, stamp: Option<Stamp>) {
+        self.agents = registry.names();
+        self.info.registry = registry;
+        self.stamp = stamp;
+    }
+
+    /// Sends a card where it says something else than the last one.
+    fn show_card(&mut self) {
+        if self.board.replace(card::describe(&self.info, self.digest, &self.boot_id)) {
             self.send_card(false);
         }
     }
@@ -534,9 +600,9 @@ fn is_small(answer: &Answer) -> bool {
     codec::encode(answer).is_ok_and(|bytes| bytes.len() <= DELAYED_BYTES)
 }
 
-async fn joined(reading: &mut Option<JoinHandle<Snapshot>>) -> Result<Snapshot, JoinError> {
+async fn joined(reading: &mut Option<Reading>) -> Result<News, JoinError> {
     match reading {
-        Some(reading) => reading.await,
+        Some(reading) => reading.await.flatten(),
         None => std::future::pending().await,
     }
 }

@@ -99,6 +99,22 @@ pub(crate) fn refuse_if_others_write(path: &Path, metadata: &fs::Metadata) -> Re
     Ok(())
 }
 
+/// Whether a program may be run: a regular file, executable, and nobody else's, nor in a folder where somebody else could put another
+/// in its place.
+pub(crate) fn check_executable(path: &Path) -> Result<(), FileError> {
+    let metadata = fs::metadata(path).map_err(FileError::io("run", path))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    refuse_if_others_write(folder, &fs::metadata(folder).map_err(FileError::io("inspect", folder))?)?;
+    if !metadata.is_file() {
+        return Err(FileError::refused(path, "is not a regular file"));
+    }
+    refuse_if_others_write(path, &metadata)?;
+    if metadata.mode() & 0o111 == 0 {
+        return Err(FileError::refused(path, "is not executable"));
+    }
+    Ok(())
+}
+
 /// Refuses a secret that others can read.
 pub(crate) fn refuse_if_others_read(path: &Path, metadata: &fs::Metadata) -> Result<(), FileError> {
     if metadata.mode() & 0o077 != 0 {

@@ -16,7 +16,7 @@ use crate::agents::{Builtin, Jobs, NodeInfo, Registry, remove_stale};
 use crate::audit::{Audit, AuditSettings};
 use crate::card::{self, CardBoard};
 use crate::dispatch::{Command, Dispatcher, Parts};
-use crate::facts::FactSource;
+use crate::facts::{FactSource, Printed};
 use crate::files::{self, FileError};
 use crate::intake::Intake;
 use crate::policies::PolicySource;
@@ -72,6 +72,8 @@ pub enum AgentSource {
         builtin: Vec<Builtin>,
         /// Folders of external agents.
         folders: Vec<PathBuf>,
+        /// The folders are looked at this often, and read again where something has changed; never when zero.
+        watch: Duration,
     },
     /// These, shared by the nodes of a process.
     Given(Arc<Registry>),
@@ -152,56 +154,86 @@ impl NodeService {
             agents: config.agents,
             policies: config.policies,
         });
-        let Snapshot { facts, digest, classes, registry, policies, problems } =
-            sources.read(&Registry::default());
-        let info = NodeInfo {
-            identity: config.identity.clone(),
-            collectives: config.collectives.clone().into(),
-            facts: Arc::new(facts),
-            classes: classes.into(),
-            registry,
-            problems: problems.into(),
-            limits: config.limits,
-            state_dir: Arc::new(config.state_dir),
-            run_dir: Arc::new(config.run_dir),
-            agents_config_dir: Arc::new(config.agents_config_dir),
-            settings: Arc::new(config.settings),
-            jobs: Jobs::default(),
-            started: now,
-            counters: intake.counters(),
-        };
-        let boot_id = files::read_text("/proc/sys/kernel/random/boot_id".as_ref(), 256).unwrap_or_default();
-        let boot_id: Arc<str> = boot_id.trim().into();
-        let board = CardBoard::new(config.keys.clone(), card::describe(&info, digest, &boot_id));
-        board.set_audit(audit.head());
-        let role = LinkRole::Node {
-            name: config.identity.clone(),
-            collectives: config.collectives,
-            card: board.maker(),
-        };
-        let (link, events) = keep_open(config.dialer, role);
+        let snapshot = sources.read(&Registry::default(), Printed::new());
         let stop = CancellationToken::new();
         let (commands, inbox) = mpsc::channel(4);
         let (up, is_up) = watch::channel(false);
-        let dispatcher = Dispatcher::new(Parts {
-            intake,
-            record: Record::new(started, audit),
-            policies,
-            info,
-            sources,
-            board,
-            boot_id,
-            keys: config.keys,
-            link,
-            events,
-            inbox,
-            up,
-            stop: stop.clone(),
-            refresh: config.refresh,
-            shared_machine: config.shared_machine,
+        let (identity, stopping) = (config.identity.clone(), stop.clone());
+        let begin = move |sources, snapshot| {
+            let Snapshot { facts, digest, classes, registry, stamp, policies, problems } = snapshot;
+            let info = NodeInfo {
+                identity: config.identity.clone(),
+                collectives: config.collectives.clone().into(),
+                facts: Arc::new(facts),
+                classes: classes.into(),
+                registry,
+                problems: problems.into(),
+                limits: config.limits,
+                state_dir: Arc::new(config.state_dir),
+                run_dir: Arc::new(config.run_dir),
+                agents_config_dir: Arc::new(config.agents_config_dir),
+                settings: Arc::new(config.settings),
+                jobs: Jobs::default(),
+                started: now,
+                counters: intake.counters(),
+            };
+            let boot_id =
+                files::read_text("/proc/sys/kernel/random/boot_id".as_ref(), 256).unwrap_or_default();
+            let boot_id: Arc<str> = boot_id.trim().into();
+            let board = CardBoard::new(config.keys.clone(), card::describe(&info, digest, &boot_id));
+            board.set_audit(audit.head());
+            let role = LinkRole::Node {
+                name: config.identity,
+                collectives: config.collectives,
+                card: board.maker(),
+            };
+            let (link, events) = keep_open(config.dialer, role);
+            Dispatcher::new(Parts {
+                intake,
+                record: Record::new(started, audit),
+                policies,
+                info,
+                sources,
+                digest,
+                stamp,
+                board,
+                boot_id,
+                keys: config.keys,
+                link,
+                events,
+                inbox,
+                up,
+                stop: stopping,
+                refresh: config.refresh,
+                shared_machine: config.shared_machine,
+            })
+        };
+        let stopped = stop.clone();
+        let task = task::spawn(async move {
+            let snapshot = whole(&sources, snapshot, &stopped).await;
+            begin(sources, snapshot).run().await;
         });
-        let task = task::spawn(dispatcher.run());
-        Ok(RunningNode { identity: config.identity, stop, commands, is_up, task })
+        Ok(RunningNode { identity, stop, commands, is_up, task })
+    }
+}
+
+/// The first snapshot with the facts that programs print. A node takes no calls before it has them: a query decided on a part of
+/// its facts could have it act where it must not. Each program has a limit of seconds, so it comes in any case.
+async fn whole(sources: &Arc<Sources>, snapshot: Snapshot, stop: &CancellationToken) -> Snapshot {
+    if !sources.have_programs() {
+        return snapshot;
+    }
+    tracing::info!("runs the programs that print facts");
+    let reading = Arc::clone(sources).read_all(Arc::clone(&snapshot.registry));
+    tokio::select! {
+        read = reading => match read {
+            Ok(whole) => whole.resettled(),
+            Err(error) => {
+                tracing::error!(%error, "facts cannot be read");
+                snapshot
+            }
+        },
+        () = stop.cancelled() => snapshot,
     }
 }
 

@@ -5,24 +5,30 @@ use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 use orch_wire::body::{Answer, code};
+use orch_wire::limits::PLAIN_BODY_BYTES;
+use rustix::process::Signal;
+use tokio::time::sleep;
 
-use super::load::check_executable;
 use super::process::{self, End, Ran, Spec};
 use super::registry::Job;
 use super::reply;
 use crate::files::{self, FileError};
 
 /// The search path of programs that an agent starts by name.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Between two looks at the length of a reply.
+const LOOKS: Duration = Duration::from_millis(100);
 /// Of what a failed agent wrote, so much is answered.
 const MESSAGE_BYTES: usize = 4096;
 
 /// Runs one action.
 pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
     // Again at each run: files may have changed since they were loaded.
-    if let Err(error) = check_executable(executable) {
+    if let Err(error) = files::check_executable(executable) {
         return Answer::rejected(code::MISSING_TOOL, format!("the agent cannot be run: {}", error.full()));
     }
     let Some(action) = job.work.agent.schema.action(job.work.action.as_str()) else {
@@ -37,6 +43,7 @@ pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
             );
         }
     };
+    let stop = job.stop.child_token();
     let spec = Spec {
         program: executable,
         args: vec![room.request.clone().into(), room.reply.clone().into(), reply::REQUEST_PROTOCOL.into()],
@@ -46,13 +53,35 @@ pub(super) async fn run(job: &Job, executable: &Path) -> Answer {
         memory: job.info.limits.action_memory,
         keep: process::KEPT_BYTES,
         output: job.output.as_ref(),
-        stop: &job.stop,
+        stop: &stop,
     };
-    match process::run(spec).await {
+    let mut running = pin!(process::run(spec));
+    let mut is_too_long = false;
+    let ran = tokio::select! {
+        ran = &mut running => ran,
+        () = grown_too_long(&room.reply) => {
+            is_too_long = true;
+            stop.cancel();
+            running.await
+        }
+    };
+    match ran {
+        Ok(_) if is_too_long => {
+            let message = format!("killed because its reply grew beyond {PLAIN_BODY_BYTES} bytes");
+            Answer::failed(code::REPLY, message)
+        }
         Ok(ran) => answer(job, &ran, &room, action),
         Err(error) => {
             Answer::rejected(code::MISSING_TOOL, format!("cannot start `{}`: {error}", executable.display()))
         }
+    }
+}
+
+/// Returns when a reply has become longer than any that is read: it must not fill the disk meanwhile.
+async fn grown_too_long(reply: &Path) {
+    let most = u64::try_from(PLAIN_BODY_BYTES).unwrap_or(u64::MAX);
+    while fs::symlink_metadata(reply).map_or(0, |found| found.len()) <= most {
+        sleep(LOOKS).await;
     }
 }
 
@@ -61,6 +90,7 @@ struct Room {
     folder: tempfile::TempDir,
     request: std::path::PathBuf,
     reply: std::path::PathBuf,
+    facts: std::path::PathBuf,
     state: std::path::PathBuf,
 }
 
@@ -75,11 +105,14 @@ impl Room {
             .map_err(FileError::io("create a folder in", base))?;
         let state = job.info.state_dir.join("agents").join(job.work.agent.name.as_str());
         files::create_private_folder(&state)?;
-        let (request, reply) = (folder.path().join("request.json"), folder.path().join("reply.json"));
+        let [request, reply, facts] =
+            ["request.json", "reply.json", "facts.json"].map(|name| folder.path().join(name));
         let text = reply::request(&job.work).map_err(std::io::Error::other);
         write_private(&request, &text.map_err(FileError::io("write", &request))?)?;
         write_private(&reply, b"")?;
-        Ok(Self { folder, request, reply, state })
+        let text = serde_json::to_vec(&*job.info.facts).map_err(std::io::Error::other);
+        write_private(&facts, &text.map_err(FileError::io("write", &facts))?)?;
+        Ok(Self { folder, request, reply, facts, state })
     }
 
     /// All that the program sees of an environment.
@@ -92,6 +125,7 @@ impl Room {
             ("CHORIA_EXTERNAL_REPLY", self.reply.clone().into()),
             ("CHORIA_EXTERNAL_PROTOCOL", reply::REQUEST_PROTOCOL.into()),
             ("CHORIA_EXTERNAL_CONFIG", config.into()),
+            ("CHORIA_EXTERNAL_FACTS", self.facts.clone().into()),
             ("MCOLLECTIVE_REQUEST_FILE", self.request.clone().into()),
             ("MCOLLECTIVE_REPLY_FILE", self.reply.clone().into()),
             ("ORCH_AGENT_STATE", self.state.clone().into()),
@@ -123,7 +157,7 @@ fn answer(job: &Job, ran: &Ran, room: &Room, action: &orch_wire::schema::ActionS
     let said = readable(&ran.stderr);
     if !said.is_empty() || !ran.stdout.is_empty() {
         let agent = &job.work.agent.name;
-        tracing::debug!(%agent, call = %job.work.call, stderr = %said, stdout = %readable(&ran.stdout), "agent said");
+        tracing::debug!(%agent, call = %job.work.call, stderr = said, stdout = readable(&ran.stdout), "agent said");
     }
     let status = match ran.end {
         End::TimedOut => {
@@ -138,14 +172,31 @@ fn answer(job: &Job, ran: &Ran, room: &Room, action: &orch_wire::schema::ActionS
     };
     match (status.code(), status.signal()) {
         (Some(0), _) => reply::read(&room.reply, action),
-        (Some(1), _) if !said.is_empty() => Answer::failed(code::ACTION, said),
+        (Some(1), _) if !said.is_empty() => {
+            Answer::failed(code::ACTION, said + &memory_hint(job, &ran.stderr, None))
+        }
         (Some(number), _) => {
-            Answer::failed(code::ACTION, with_text(format!("exited with status {number}"), &said))
+            let hint = memory_hint(job, &ran.stderr, None);
+            Answer::failed(code::ACTION, with_text(format!("exited with status {number}"), &said) + &hint)
         }
         (None, Some(signal)) => {
-            Answer::failed(code::ACTION, with_text(format!("killed by signal {signal}"), &said))
+            let hint = memory_hint(job, &ran.stderr, Some(signal));
+            Answer::failed(code::ACTION, with_text(format!("killed by signal {signal}"), &said) + &hint)
         }
         (None, None) => Answer::failed(code::ACTION, with_text("ended without a status".to_owned(), &said)),
+    }
+}
+
+/// A program that gets no more memory ends in its own way. Where it looks like that, so much is said of the limit.
+fn memory_hint(job: &Job, stderr: &[u8], signal: Option<i32>) -> String {
+    let Some(limit) = job.info.limits.action_memory else { return String::new() };
+    let said = String::from_utf8_lossy(stderr).to_lowercase();
+    let speaks = ["memory", "allocat", "out of space"].iter().any(|word| said.contains(word));
+    let crashes = [Signal::ABORT, Signal::BUS, Signal::SEGV].map(Signal::as_raw);
+    if speaks || signal.is_some_and(|signal| crashes.contains(&signal)) {
+        format!(" (each of its processes may have {} MiB of memory: limits.action_memory)", limit >> 20)
+    } else {
+        String::new()
     }
 }
 

@@ -2,7 +2,6 @@
 //! `NAME` of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::files::{self, FileError};
 use crate::problem::Problem;
 
 /// Most entries of an agents folder.
-const ENTRIES: usize = 1024;
+pub(super) const ENTRIES: usize = 1024;
 
 type Found = Result<(Arc<Agent>, PathBuf), Problem>;
 
@@ -62,7 +61,7 @@ fn agent(path: &Path, earlier: &Registry) -> Result<Arc<Agent>, Problem> {
             if *schema_file == now && *executable == path.with_extension(""))
     });
     if let Some(agent) = same {
-        check_executable(&path.with_extension(""))?;
+        files::check_executable(&path.with_extension(""))?;
         return Ok(Arc::clone(agent));
     }
     let text = String::from_utf8(bytes).map_err(|_| Problem::new(path, "is not UTF-8 text"))?;
@@ -77,26 +76,14 @@ fn agent(path: &Path, earlier: &Registry) -> Result<Arc<Agent>, Problem> {
         return Err(Problem::new(path, format!("describes an agent of another name, `{name}`")));
     }
     let executable = path.with_file_name(name.as_str());
-    check_executable(&executable)?;
+    files::check_executable(&executable)?;
     Ok(Arc::new(Agent::new(name, schema, Kind::External { executable, schema_file: now })))
-}
-
-/// Whether a program may be run: a regular file, executable, and nobody else's.
-pub(super) fn check_executable(path: &Path) -> Result<(), FileError> {
-    let metadata = fs::metadata(path).map_err(FileError::io("run", path))?;
-    if !metadata.is_file() {
-        return Err(FileError::refused(path, "is not a regular file"));
-    }
-    files::refuse_if_others_write(path, &metadata)?;
-    if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(FileError::refused(path, "is not executable"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     const SCHEMA: &str = r#"{"metadata": {"name": "NAME", "description": "d", "author": "a", "license": "l",
         "version": "1", "url": "u", "timeout": 5},

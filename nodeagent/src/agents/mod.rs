@@ -9,6 +9,14 @@ mod process;
 mod registry;
 mod reply;
 mod tool;
+mod watch;
+
+/// How programs are run, for other parts of the node that need one.
+pub(crate) mod program {
+    pub(crate) use super::external::PATH;
+    pub(crate) use super::process::{End, Spec, run};
+    pub(crate) use super::tool::find;
+}
 
 pub(crate) use builtin::Jobs;
 pub use builtin::{Builtin, NoBuiltin};
@@ -16,3 +24,4 @@ pub(crate) use external::remove_stale;
 pub(crate) use node::NodeInfo;
 pub(crate) use registry::{Agent, Here, Job, Kind};
 pub use registry::{InProcess, Registry};
+pub(crate) use watch::{Stamp, look};

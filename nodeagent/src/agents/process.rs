@@ -25,24 +25,24 @@ const DRAIN: Duration = Duration::from_millis(200);
 const BUSY_TRIES: u32 = 20;
 
 /// What to run, and within which limits.
-pub(super) struct Spec<'a> {
-    pub(super) program: &'a Path,
-    pub(super) args: Vec<OsString>,
-    pub(super) env: Vec<(&'static str, OsString)>,
-    pub(super) folder: &'a Path,
-    pub(super) timeout: Duration,
+pub(crate) struct Spec<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(&'static str, OsString)>,
+    pub(crate) folder: &'a Path,
+    pub(crate) timeout: Duration,
     /// Bytes of private memory of each process, where limited.
-    pub(super) memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// Of each output stream the last so many bytes are kept.
-    pub(super) keep: usize,
+    pub(crate) keep: usize,
     /// Where both output streams go as they come. Where that has no room the program waits, within its time.
-    pub(super) output: Option<&'a Output>,
-    pub(super) stop: &'a CancellationToken,
+    pub(crate) output: Option<&'a Output>,
+    pub(crate) stop: &'a CancellationToken,
 }
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// By itself.
     Exited(ExitStatus),
     /// Killed over its time limit.
@@ -54,11 +54,11 @@ pub(super) enum End {
 }
 
 /// A program that has ended.
-pub(super) struct Ran {
-    pub(super) end: End,
+pub(crate) struct Ran {
+    pub(crate) end: End,
     /// The ends of its outputs.
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 /// Kills the group when dropped armed: an action whose task is aborted must not leave its processes behind.
@@ -164,7 +164,7 @@ async fn pass_on(tap: &mut Option<Tap>) {
 }
 
 /// Runs a program to its end, or to a limit.
-pub(super) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
+pub(crate) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
     let mut child = spawn(&spec).await?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     let mut group = Group { leader };

@@ -1,4 +1,7 @@
-//! Requests and replies of external agents: Choria's external RPC protocol, version 1.
+//! Requests and replies of external agents: Choria's external RPC protocol, version 1, and the replies of MCollective's scripts.
+//!
+//! Choria asks each agent first whether it is to be active on the node. It is never asked here: a program that does not look at the
+//! protocol would act when nobody called it. An agent that Choria would leave out says on a call why it cannot act.
 
 use std::path::Path;
 
@@ -63,6 +66,14 @@ struct Reply {
     data: Option<Map<String, Value>>,
 }
 
+/// Whether a reply is one of MCollective's scripts, which write their outputs and nothing around them. Only what the schema declares
+/// is taken for that, so that a reply with something missing is still a failure.
+fn is_outputs(reply: &Map<String, Value>, action: &ActionSchema) -> bool {
+    let around = ["statuscode", "statusmsg", "data"];
+    !reply.is_empty()
+        && reply.keys().all(|name| !around.contains(&name.as_str()) && action.output(name).is_some())
+}
+
 /// Reads the reply file. Whatever is wrong with it is a failure that says so, never an empty success.
 pub(super) fn read(path: &Path, action: &ActionSchema) -> Answer {
     let bytes = match files::read(path, PLAIN_BODY_BYTES) {
@@ -77,7 +88,13 @@ pub(super) fn read(path: &Path, action: &ActionSchema) -> Answer {
             return Answer::failed(code::REPLY, format!("the agent's reply is unusable: {}", error.full()));
         }
     };
-    let reply: Reply = match serde_json::from_slice(&bytes) {
+    let reply = serde_json::from_slice(&bytes).and_then(|reply: Map<String, Value>| {
+        if is_outputs(&reply, action) {
+            return Ok(Reply { statuscode: 0, statusmsg: None, data: Some(reply) });
+        }
+        serde_json::from_value(Value::Object(reply))
+    });
+    let reply: Reply = match reply {
         Ok(reply) => reply,
         Err(error) => {
             return Answer::failed(code::REPLY, format!("the agent's reply is not as agreed: {error}"));

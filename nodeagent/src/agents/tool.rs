@@ -155,7 +155,7 @@ impl<'a> Tools<'a> {
         };
         let [stdout, stderr] =
             [ran.stdout, ran.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        tracing::debug!(%program, %status, %stderr, "a tool ended");
+        tracing::debug!(%program, %status, stderr, "a tool ended");
         match (status.code(), status.signal()) {
             (Some(status), _) => Ok(Ended { program, status, stdout, stderr }),
             (None, signal) => {
@@ -201,7 +201,7 @@ impl Ended {
 }
 
 /// Where a tool is.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let can_run = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     if program.contains('/') {
         return Some(PathBuf::from(program)).filter(|path| can_run(path));

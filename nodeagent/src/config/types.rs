@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::layer::{ConfigError, Layer, Setting, pick};
 use super::span;
 use crate::agents::{Builtin, NoBuiltin};
+use crate::facts::FactSource;
 use crate::files;
 use crate::service::Limits;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub key: Setting<PathBuf>,
     /// Folders of facts.
     pub facts_dirs: Vec<PathBuf>,
+    /// The program `facter`, where it is switched on.
+    pub facter: Option<PathBuf>,
     /// How often facts, classes and agents are read.
     pub refresh: Duration,
     /// Classes by name.
@@ -61,6 +64,8 @@ pub struct Config {
     pub agents_builtin: Vec<Builtin>,
     /// Folders of external agents.
     pub agents_dirs: Vec<PathBuf>,
+    /// How often these are looked at for changes.
+    pub agents_watch: Duration,
     /// Folder of their configuration.
     pub agents_config: PathBuf,
     /// Folder of policies.
@@ -105,6 +110,8 @@ struct RawTls {
 #[serde(deny_unknown_fields, default)]
 struct RawFacts {
     dirs: Option<Spanned<Vec<String>>>,
+    facter: Option<Spanned<bool>>,
+    facter_command: Option<Spanned<String>>,
     refresh: Option<Spanned<String>>,
 }
 
@@ -120,6 +127,7 @@ struct RawClasses {
 struct RawAgents {
     builtin: Option<Spanned<Vec<String>>>,
     dirs: Option<Spanned<Vec<String>>>,
+    watch: Option<Spanned<String>>,
     config: Option<Spanned<String>>,
 }
 
@@ -168,6 +176,7 @@ impl Config {
         let identity = optional(|raw| &raw.identity)?
             .map(|name| name.try_map(|name| NodeName::new(name).map_err(|e| e.to_string())))
             .transpose()?;
+        let facter = optional(|raw| &raw.facts.facter_command)?;
         let concurrent = pick(&layers, |raw: &Raw| &raw.limits.concurrent)?;
         if concurrent.value == 0 {
             return Err(concurrent.invalid("must be at least 1"));
@@ -187,6 +196,11 @@ impl Config {
             cert: path(|raw| &raw.tls.cert)?,
             key: path(|raw| &raw.tls.key)?,
             facts_dirs: paths(&list(|raw| &raw.facts.dirs)?)?,
+            facter: match (pick(&layers, |raw: &Raw| &raw.facts.facter)?.value, facter) {
+                (false, _) => None,
+                (true, Some(command)) => Some(command.path()?.value),
+                (true, None) => Some(PathBuf::from(FactSource::FACTER)),
+            },
             refresh: span(|raw| &raw.facts.refresh)?.value,
             classes: list(|raw| &raw.classes.names)?.value,
             classes_file: optional(|raw| &raw.classes.file)?
@@ -199,6 +213,7 @@ impl Config {
                 })?
                 .value,
             agents_dirs: paths(&list(|raw| &raw.agents.dirs)?)?,
+            agents_watch: span(|raw| &raw.agents.watch)?.value,
             agents_config: path(|raw| &raw.agents.config)?.value,
             policy_dir: path(|raw| &raw.policy.dir)?.value,
             policy: PolicySettings {
@@ -296,6 +311,15 @@ mod tests {
         assert_eq!(config.state.value, Path::new("/s"));
         assert_eq!(config.facts_dirs, [Path::new("/etc/x/facts.d"), Path::new("/f")]);
         assert_eq!(config.classes_file, None);
+    }
+
+    #[test]
+    fn facter_is_off_until_it_is_switched_on() {
+        let facter = |text: &str| parse(&format!("[facts]\n{text}")).unwrap().facter;
+        assert_eq!(facter("facter_command = 'bin/f'"), None);
+        assert_eq!(facter("facter = true").as_deref(), Some(Path::new("facter")));
+        let own = facter("facter = true\nfacter_command = 'bin/f'");
+        assert_eq!(own.as_deref(), Some(Path::new("/etc/x/bin/f")));
     }
 
     #[test]

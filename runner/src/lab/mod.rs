@@ -182,7 +182,7 @@ impl Lab {
                 agents_config_dir: state_dir.join("agents"),
                 state_dir,
                 facts: if host {
-                    FactSource::Native { dirs: Vec::new() }
+                    FactSource::Native { facter: None, dirs: Vec::new() }
                 } else {
                     FactSource::Given(invented.facts)
                 },

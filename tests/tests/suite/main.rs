@@ -3,6 +3,7 @@
 mod acting;
 mod attack;
 mod examples;
+mod external;
 mod hostile_broker;
 mod house;
 mod interrupt;

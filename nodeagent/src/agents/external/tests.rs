@@ -191,6 +191,7 @@ async fn the_request_and_the_environment_are_chorias() {
     names.sort_unstable();
     let expected = [
         "CHORIA_EXTERNAL_CONFIG",
+        "CHORIA_EXTERNAL_FACTS",
         "CHORIA_EXTERNAL_PROTOCOL",
         "CHORIA_EXTERNAL_REPLY",
         "CHORIA_EXTERNAL_REQUEST",
@@ -356,7 +357,30 @@ async fn memory_is_limited() {
     let mut kit = Kit::new(r#"sleep 0.2; x=aaaaaaaaaaaaaaaa; while :; do x="$x$x"; done"#);
     kit.memory = Some(64 << 20);
     let answer = kit.run().await;
-    assert_eq!(failed(&answer).0, "action");
+    let (code, message) = failed(&answer);
+    assert_eq!(code, "action");
+    assert!(
+        message.ends_with("(each of its processes may have 64 MiB of memory: limits.action_memory)"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_reply_without_end_is_stopped() {
+    let answer = run(r#"exec cat /dev/zero > "$2""#).await;
+    let (code, message) = failed(&answer);
+    assert_eq!(code, "reply");
+    assert!(message.contains("grew beyond"), "{message}");
+}
+
+#[tokio::test]
+async fn outputs_alone_are_the_reply_of_a_script_of_mcollective() {
+    let answer = run(r#"echo '{"set": 5}' > "$MCOLLECTIVE_REPLY_FILE""#).await;
+    assert_eq!(answer.ending, Some(Ending::Ok), "{answer:?}");
+    assert_eq!(Value::Object(answer.data), json!({"left": "as it was", "set": 5}));
+    for reply in [r#"{"set": 5, "other": 1}"#, "{}"] {
+        assert_eq!(failed(&run(&format!(r#"echo '{reply}' > "$2""#)).await).0, "reply");
+    }
 }
 
 #[test]
