@@ -87,7 +87,8 @@ pub fn interrupted() -> Answer {
     Answer::failed(code::INTERRUPTED, "the node's agent ended while the action ran")
 }
 
-async fn run(job: Job) -> Answer {
+/// Runs an action within its time.
+pub(crate) async fn run(job: Job) -> Answer {
     let began = Instant::now();
     let limit = job.work.timeout;
     let mut answer = match timeout(limit.saturating_add(BEYOND), job.run()).await {

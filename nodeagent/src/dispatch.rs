@@ -15,7 +15,8 @@ use orch_wire::ids::{CallId, Digest};
 use orch_wire::keys::Keys;
 use orch_wire::limits::CARD_INTERVAL;
 use orch_wire::policy::Policies;
-use orch_wire::query::NodeView;
+use orch_wire::query::{DataCall, NodeView};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +29,7 @@ use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
 use crate::output::{Outputs, Piece};
+use crate::questions::Questions;
 use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
 use crate::stats::Counters;
@@ -117,6 +119,7 @@ pub(crate) struct Dispatcher {
     outputs: Outputs,
     pieces: mpsc::Receiver<Piece>,
     calls: HashMap<Id, CallId>,
+    questions: Questions,
     stops: HashMap<CallId, CancellationToken>,
     /// Alarms of calls that have not said `accepted` yet.
     accepts: HashMap<CallId, AlarmKey>,
@@ -157,6 +160,7 @@ impl Dispatcher {
             outputs,
             pieces,
             calls: HashMap::new(),
+            questions: Questions::default(),
             stops: HashMap::new(),
             accepts: HashMap::new(),
             queue: VecDeque::new(),
@@ -190,6 +194,7 @@ impl Dispatcher {
                     None => break,
                 },
                 Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
+                Some((call, asked, answer)) = self.questions.next() => self.answered(call, asked, answer),
                 Some(piece) = self.pieces.recv() => self.pass_on(piece),
                 () = &mut timer, if alarm.is_some() => self.ring(),
                 Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
@@ -216,23 +221,19 @@ impl Dispatcher {
     }
 
     fn message(&mut self, frames: &Frames) {
-        let limits = self.info.limits;
-        let view = View {
-            node: NodeView {
-                identity: self.info.identity.as_str(),
-                facts: &self.info.facts,
-                classes: &self.info.classes,
-                agents: &self.agents,
-                collectives: &self.collectives,
-                data: None,
-            },
-            registry: &self.info.registry,
-            shared_machine: self.shared_machine,
-            room: limits.concurrent.saturating_add(limits.queued),
-            longest: limits.action_timeout,
-            policies: &self.policies,
-        };
+        let view = view(&self.info, &self.agents, &self.collectives, &self.policies, self.shared_machine);
         let step = self.intake.message(frames, &view, entropy::now());
+        self.take_step(step);
+    }
+
+    fn answered(&mut self, call: CallId, asked: DataCall, answer: Option<Map<String, Value>>) {
+        self.intake.counters.unanswered += u64::from(answer.is_none());
+        let view = view(&self.info, &self.agents, &self.collectives, &self.policies, self.shared_machine);
+        let step = self.intake.answered(call, asked, answer, &view, entropy::now());
+        self.take_step(step);
+    }
+
+    fn take_step(&mut self, step: Step) {
         for refused in self.intake.take_refused() {
             self.note(refused);
         }
@@ -248,13 +249,19 @@ impl Dispatcher {
                     };
                     return self.finish(call, answer);
                 }
-                if self.actions.len() < limits.concurrent {
+                if self.actions.len() < self.info.limits.concurrent {
                     self.begin(*work)
                 } else {
                     self.queue.push_back(work)
                 }
                 if let Some(key) = self.alarms.set(MOMENT, Alarm::Accept(call)) {
                     self.accepts.insert(call, key);
+                }
+            }
+            Step::Ask(call, questions) => {
+                for question in questions {
+                    let job = self.job(question.work);
+                    self.questions.ask(call, question.asked, question.function, job);
                 }
             }
             Step::Stop(call) => self.stop_call(call),
@@ -581,6 +588,10 @@ impl Dispatcher {
             self.note_refusal(&work, &answer);
             self.end(work.call, answer);
         }
+        let answer = Answer::rejected(code::OVERLOADED, "the node's agent ends, the action did not begin");
+        for reply in self.intake.refuse_asking(&answer, entropy::now()) {
+            self.reply(reply);
+        }
     }
 
     async fn end_actions(&mut self, until: Instant) {
@@ -593,6 +604,31 @@ impl Dispatcher {
                 () = sleep_until(until) => return,
             }
         }
+    }
+}
+
+/// What the intake looks at.
+fn view<'a>(
+    info: &'a NodeInfo,
+    agents: &'a [String],
+    collectives: &'a [String],
+    policies: &'a Policies,
+    shared_machine: bool,
+) -> View<'a> {
+    View {
+        node: NodeView {
+            identity: info.identity.as_str(),
+            facts: &info.facts,
+            classes: &info.classes,
+            agents,
+            collectives,
+            data: None,
+        },
+        registry: &info.registry,
+        shared_machine,
+        room: info.limits.concurrent.saturating_add(info.limits.queued),
+        longest: info.limits.action_timeout,
+        policies,
     }
 }
 

@@ -7,6 +7,7 @@
 //! seen, and an answer other than the first would be a lie about what was done. For the same reason every final answer,
 //! a refusal too, is remembered: a resend must not act after the runner was told that nothing was done.
 
+mod asking;
 mod authorise;
 mod refusal;
 #[cfg(test)]
@@ -15,6 +16,8 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
+pub use self::asking::Question;
+use self::asking::{ASKING, Answers, Asking, Asks};
 use self::authorise::{Asked, Refused, authorise, decision, neutral};
 use self::refusal::{Refusal, check_time, is_forgettable};
 use crate::act::interrupted;
@@ -26,16 +29,17 @@ use crate::work::{Reply, Work};
 use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Call, code};
 use orch_wire::envelope::{self, Frames, Opened};
-use orch_wire::header::{CallHeader, CancelHeader, Kind, Millis, Stage, Target};
+use orch_wire::header::{CancelHeader, Kind, Millis, Stage, Target};
 use orch_wire::ids::{CallId, CollectiveName, MessageId, NodeName, OperatorName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::limits::SKEW;
 use orch_wire::nodeset;
 use orch_wire::policy::Policies;
-use orch_wire::query::{NodeView, Query};
+use orch_wire::query::{DataCall, NodeView, Query};
 use orch_wire::replay::{Admission, ReplayWindow};
 use orch_wire::time::{Freshness, Timestamp, expires_at, freshness};
 use orch_wire::topic::{ReplyTopic, Topic};
+use serde_json::{Map, Value};
 
 /// Longest span over which replies are spread.
 const MAX_SPREAD: Duration = Duration::from_secs(30);
@@ -53,6 +57,8 @@ pub enum Step {
     Reply(Reply),
     /// Run this, and report its end to [`Intake::finish`].
     Begin(Box<Work>),
+    /// Whether the call begins depends on these; report each answer to [`Intake::answered`].
+    Ask(CallId, Vec<Question>),
     /// Stop this action, which then reports its end.
     Stop(CallId),
 }
@@ -96,6 +102,8 @@ pub struct Intake {
     /// Messages from ahead of time, apart: nobody's clock may fill the window for longer than a message lives.
     ahead: ReplayWindow,
     running: HashMap<CallId, Running>,
+    /// Calls that wait for answers of data functions.
+    asking: HashMap<CallId, Asking>,
     spool: Spool,
     /// Refusals that the audit has not been told of.
     refused: Vec<Decision>,
@@ -112,6 +120,7 @@ impl Intake {
             window: ReplayWindow::default(),
             ahead: ReplayWindow::with_capacity(AHEAD),
             running: HashMap::new(),
+            asking: HashMap::new(),
             spool: Spool::default(),
             refused: Vec::new(),
             counters: Counters::default(),
@@ -141,7 +150,7 @@ impl Intake {
             return self.unvalidated("the sender is no operator");
         };
         match &opened.header.kind {
-            Kind::Call(call) | Kind::Resend(call) => self.call(&opened, call, caller, view, now),
+            Kind::Call(_) | Kind::Resend(_) => self.call(opened, view, now),
             Kind::Cancel(cancel) => self.cancel(&opened, cancel, caller, view, now),
             _ => self.unvalidated("neither a call nor a cancel"),
         }
@@ -188,18 +197,14 @@ impl Intake {
         self.window.admit(header.id, expires, now)
     }
 
-    fn call(
-        &mut self,
-        opened: &Opened,
-        call: &CallHeader,
-        caller: &OperatorName,
-        view: &View<'_>,
-        now: Timestamp,
-    ) -> Step {
+    fn call(&mut self, opened: Opened, view: &View<'_>, now: Timestamp) -> Step {
+        let Some(Asked { call, caller, .. }) = Asked::of(&opened) else {
+            return self.unvalidated("no call of an operator");
+        };
         if !self.is_for_me(&opened.topic, &call.collective, &call.target) {
             return Self::quiet(&mut self.counters.filtered);
         }
-        let admission = self.admit(opened, now);
+        let admission = self.admit(&opened, now);
         if admission == Admission::Replay {
             return Self::quiet(&mut self.counters.replayed);
         }
@@ -213,21 +218,66 @@ impl Intake {
         if self.is_others(call.call, caller) {
             return self.refuse_stranger(call.call, &call.reply_to);
         }
+        if let Some(asking) = self.asking.get_mut(&call.call) {
+            // The one who asked last gets the answer, too, when there is one.
+            asking.reply_to = call.reply_to.clone();
+            return Self::quiet(&mut self.counters.repeated);
+        }
         let spread = Duration::from(call.spread).min(MAX_SPREAD);
         let known = self.known(call.call, &call.reply_to, spread, now);
         if let Some(reply) = known {
             self.counters.repeated += 1;
             return Step::Reply(reply);
         }
-        let (asked, mut body) = (Asked { opened, call, caller }, None);
-        let work = match self.examine(&asked, view, admission, now, &mut body) {
+        let reply_to = call.reply_to.clone();
+        self.decide(
+            Asking { opened, reply_to, admission, answers: Answers::default(), waiting: 0 },
+            view,
+            now,
+        )
+    }
+
+    /// The answer to a question of a call. After the last one the call is decided again.
+    pub fn answered(
+        &mut self,
+        call: CallId,
+        asked: DataCall,
+        answer: Option<Map<String, Value>>,
+        view: &View<'_>,
+        now: Timestamp,
+    ) -> Step {
+        // Without it the call was cancelled meanwhile.
+        let Some(asking) = self.asking.get_mut(&call) else { return Step::Quiet };
+        asking.answers.insert(asked, answer);
+        asking.waiting = asking.waiting.saturating_sub(1);
+        if asking.waiting > 0 {
+            return Step::Quiet;
+        }
+        match self.asking.remove(&call) {
+            Some(asking) => self.decide(asking, view, now),
+            None => Step::Quiet,
+        }
+    }
+
+    fn decide(&mut self, mut asking: Asking, view: &View<'_>, now: Timestamp) -> Step {
+        let Some(asked) = Asked::of(&asking.opened) else { return Step::Quiet };
+        let Asked { call, caller, .. } = asked;
+        let spread = Duration::from(call.spread).min(MAX_SPREAD);
+        let mut body = None;
+        let work = match self.examine(&asked, view, &asking, now, &mut body) {
             Ok(work) => work,
+            Err(Refusal::Undecided(questions)) => {
+                let call = call.call;
+                asking.waiting = questions.len();
+                self.asking.insert(call, asking);
+                return Step::Ask(call, questions);
+            }
             Err(Refusal::Forgotten) => return Self::quiet(&mut self.counters.expired),
             Err(Refusal::Skipped) => {
                 self.counters.filtered += 1;
                 self.spool.put(call.call, &Ended::Skipped, false, now);
                 self.spool.belongs_to(call.call, caller);
-                return Step::Reply(reply(call.call, &call.reply_to, spread, Ended::Skipped));
+                return Step::Reply(reply(call.call, &asking.reply_to, spread, Ended::Skipped));
             }
             Err(Refusal::Rejected(answer)) => {
                 let verdict = Refused { code: answer.code.as_deref(), reason: &answer.message };
@@ -242,14 +292,14 @@ impl Intake {
                     self.spool.put(call.call, &ended, false, now);
                     self.spool.belongs_to(call.call, caller);
                 }
-                return Step::Reply(reply(call.call, &call.reply_to, spread, ended));
+                return Step::Reply(reply(call.call, &asking.reply_to, spread, ended));
             }
         };
         self.counters.passed += 1;
         let running = Running {
             caller: caller.clone(),
             message: work.message,
-            reply_to: call.reply_to.clone(),
+            reply_to: asking.reply_to.clone(),
             spread,
             is_write: work.is_write,
             accepted: false,
@@ -262,6 +312,7 @@ impl Intake {
     /// Whether the call is known as another operator's. An id is no secret: nodes and broker see it.
     fn is_others(&self, call: CallId, caller: &OperatorName) -> bool {
         self.running.get(&call).is_some_and(|running| running.caller != *caller)
+            || self.asking.get(&call).is_some_and(|asking| !asking.is_of(caller))
             || self.spool.is_others(call, caller)
     }
 
@@ -288,18 +339,24 @@ impl Intake {
         &self,
         asked: &Asked<'_>,
         view: &View<'_>,
-        admission: Admission,
+        asking: &Asking,
         now: Timestamp,
         seen: &mut Option<Call>,
     ) -> Result<Box<Work>, Refusal> {
         let Asked { opened, call, caller } = *asked;
+        let asks = Asks::new(&asking.answers);
         let header = &opened.header;
         let time_to_live = Duration::from(header.ttl);
         check_time(call.call, header.issued_at, time_to_live, now)?;
         if let Target::Query(text) = &call.target {
             let query = Query::parse(text)
                 .map_err(|error| Refusal::because(code::MALFORMED, format!("the query: {error}")))?;
-            if !query.matches(&view.node) {
+            if !query.may_match(&view.node) {
+                return Err(Refusal::Skipped);
+            }
+            let matches = asks.with(view, |node| query.matches(node));
+            self.settled(asks.take(asked, view))?;
+            if !matches {
                 return Err(Refusal::Skipped);
             }
         }
@@ -316,7 +373,9 @@ impl Intake {
             .body(&self.keys)
             .map_err(|error| Refusal::because(code::MALFORMED, format!("the call: {error}")))?;
         let body = &*seen.insert(body);
-        let allowed = authorise(asked, view)?;
+        let allowed = asks.with(view, |node| authorise(asked, view, node));
+        self.settled(asks.take(asked, view))?;
+        let allowed = allowed?;
         action.validate(&body.args).map_err(|faults| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             Refusal::because(code::ARGUMENTS, faults.join("; "))
@@ -329,7 +388,7 @@ impl Intake {
         if is_write && view.shared_machine && agent.is_builtin() {
             return Err(Refusal::because(code::LAB, "this lab node shares your machine"));
         }
-        if is_write && (admission == Admission::Full || !self.spool.has_room()) {
+        if is_write && (asking.admission == Admission::Full || !self.spool.has_room()) {
             let message =
                 "this node cannot remember more calls now, so that it could not tell a repeated one";
             return Err(Refusal::because(code::OVERLOADED, message));
@@ -360,6 +419,18 @@ impl Intake {
             expires: expires_at(header.issued_at, time_to_live),
             decision: decision(asked, view, Some(body), Ok(&allowed)),
         }))
+    }
+
+    /// Nothing may follow from a decision that lacked answers.
+    fn settled(&self, missing: Vec<Question>) -> Result<(), Refusal> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if self.asking.len() >= ASKING {
+            let message = format!("{ASKING} calls wait for data functions here already");
+            return Err(Refusal::because(code::OVERLOADED, message));
+        }
+        Err(Refusal::Undecided(missing))
     }
 
     fn cancel(
@@ -393,7 +464,9 @@ impl Intake {
         if is_forgettable(cancel.call, now) {
             return Self::quiet(&mut self.counters.expired);
         }
+        let was_asking = self.asking.remove(&cancel.call).is_some();
         if let Target::Query(text) = &cancel.target
+            && !was_asking
             && !Query::parse(text).is_ok_and(|query| query.matches(&view.node))
         {
             return Self::quiet(&mut self.counters.filtered);
@@ -437,6 +510,20 @@ impl Intake {
     /// The message that asked for a call that has begun and not ended, and whether it is a write.
     pub(crate) fn begun(&self, call: CallId) -> Option<(MessageId, bool)> {
         self.running.get(&call).map(|running| (running.message, running.is_write))
+    }
+
+    /// Ends the calls that wait for answers: none of them has begun, and none will.
+    pub(crate) fn refuse_asking(&mut self, answer: &Answer, now: Timestamp) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        for (call, asking) in std::mem::take(&mut self.asking) {
+            let Some(Asked { caller, .. }) = Asked::of(&asking.opened) else { continue };
+            self.counters.ended(answer.ending);
+            let ended = Ended::Done(Box::new(answer.clone()), 0);
+            self.spool.put(call, &ended, false, now);
+            self.spool.belongs_to(call, caller);
+            replies.push(reply(call, &asking.reply_to, Duration::ZERO, ended));
+        }
+        replies
     }
 
     /// Refusals since this was asked last, for the audit.

@@ -30,6 +30,7 @@ mod outbox;
 mod output;
 mod policies;
 mod problem;
+mod questions;
 mod record;
 mod refresh;
 mod service;
@@ -41,7 +42,7 @@ mod work;
 /// The node's decisions without sockets, clock, tasks or file, for games of the whole fleet in memory.
 pub mod pure {
     pub use crate::act::interrupted;
-    pub use crate::intake::{Intake, Step, View};
+    pub use crate::intake::{Intake, Question, Step, View};
     pub use crate::started::Begun;
     pub use crate::work::{Reply, Work};
 }

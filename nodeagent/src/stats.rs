@@ -32,6 +32,8 @@ pub(crate) struct Counters {
     pub(crate) unsent: u64,
     /// Times that the lanes ended.
     pub(crate) reconnects: u64,
+    /// Questions of queries and policies that a data function could not answer.
+    pub(crate) unanswered: u64,
     /// Actions that run or wait now.
     pub(crate) running: usize,
     /// Results kept for resends, and their bytes.

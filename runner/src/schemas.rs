@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use orch_wire::described::Described;
 use orch_wire::query::{DataFunction, DataFunctions};
 use orch_wire::schema::{AgentSchema, MAX_SCHEMA, Provider, SchemaError};
-use serde_json::Value;
 
 /// Schemas that ship with the program: those of the agents that every node has.
 const BUILTIN: [(&str, &str); 8] = [
@@ -119,7 +119,7 @@ impl Schemas {
             let schema = match read(&path)? {
                 Described::Agent(schema) => *schema,
                 Described::Function(function) => {
-                    self.functions.add(function);
+                    self.functions.add(*function);
                     continue;
                 }
             };
@@ -155,30 +155,6 @@ impl Schemas {
     }
 }
 
-/// What a schema file describes.
-pub(crate) enum Described {
-    Agent(Box<AgentSchema>),
-    Function(DataFunction),
-}
-
-impl Described {
-    /// Reads the text of a file; its name says whether it is TOML.
-    ///
-    /// # Errors
-    /// With everything that is missing or wrong.
-    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Vec<SchemaError>> {
-        let toml = path.extension().is_some_and(|extension| extension == "toml");
-        let document: Option<Value> =
-            if toml { toml::from_str(text).ok() } else { serde_json::from_str(text).ok() };
-        if let Some(document) = document.filter(DataFunction::is_described_by) {
-            return DataFunction::from_value(&document).map(Described::Function);
-        }
-        // It parses anew, and so tells the place where it cannot.
-        let schema = if toml { AgentSchema::from_toml(text) } else { AgentSchema::from_json(text) };
-        schema.map(|schema| Described::Agent(Box::new(schema)))
-    }
-}
-
 fn read(path: &Path) -> Result<Described, SchemasError> {
     use std::io::Read as _;
 
@@ -188,7 +164,7 @@ fn read(path: &Path) -> Result<Described, SchemasError> {
     let most = u64::try_from(MAX_SCHEMA).unwrap_or(u64::MAX).saturating_add(1);
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(most).read_to_string(&mut text).map_err(unreadable)?;
-    Described::parse(path, &text)
+    Described::parse(path.extension().is_some_and(|extension| extension == "toml"), &text)
         .map_err(|faults| SchemasError::Malformed { file: path.display().to_string(), faults })
 }
 

@@ -23,6 +23,7 @@ pub mod caller;
 pub mod card;
 pub mod codec;
 pub mod control;
+pub mod described;
 pub mod envelope;
 pub mod header;
 pub mod ids;

@@ -1,13 +1,15 @@
-//! Finding external agents: `NAME.json` or `NAME.toml` with an executable `NAME` beside it, in a folder or in a folder
-//! `NAME` of it.
+//! Finding external agents and data functions: `NAME.json` or `NAME.toml` with an executable `NAME` beside it, in a folder or in
+//! a folder `NAME` of it. A data function may have the files `NAME_data`, so that it can stand beside an agent of its name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use orch_wire::described::Described;
 use orch_wire::ids::{AgentName, Digest};
-use orch_wire::schema::{AgentSchema, MAX_SCHEMA};
+use orch_wire::schema::MAX_SCHEMA;
 
+use super::functions::Function;
 use super::registry::{Agent, Kind, Registry};
 use crate::files::{self, FileError};
 use crate::problem::Problem;
@@ -15,10 +17,17 @@ use crate::problem::Problem;
 /// Most entries of an agents folder.
 pub(super) const ENTRIES: usize = 1024;
 
-type Found = Result<(Arc<Agent>, PathBuf), Problem>;
+/// What a file describes.
+pub(super) enum Found {
+    Agent(Arc<Agent>),
+    Function(Arc<Function>),
+}
+
+/// It and its file, or what is wrong with that.
+type Looked = Result<(Found, PathBuf), Problem>;
 
 /// All agents of a folder; none where it is missing. Those whose schema has not changed are taken from `earlier`.
-pub(super) fn folder(folder: &Path, earlier: &Registry) -> Vec<Found> {
+pub(super) fn folder(folder: &Path, earlier: &Registry) -> Vec<Looked> {
     let mut found = Vec::new();
     if let Err(error) = scan(folder, earlier, true, &mut found) {
         found.push(Err(error.into()));
@@ -26,7 +35,7 @@ pub(super) fn folder(folder: &Path, earlier: &Registry) -> Vec<Found> {
     found
 }
 
-fn scan(folder: &Path, earlier: &Registry, is_top: bool, found: &mut Vec<Found>) -> Result<(), FileError> {
+fn scan(folder: &Path, earlier: &Registry, is_top: bool, found: &mut Vec<Looked>) -> Result<(), FileError> {
     let metadata = match fs::metadata(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(FileError::io("inspect", folder))?,
@@ -45,39 +54,62 @@ fn scan(folder: &Path, earlier: &Registry, is_top: bool, found: &mut Vec<Found>)
         }
         let is_own = is_top || folder.file_name() == path.file_stem();
         if is_own && matches!(path.extension().and_then(|ext| ext.to_str()), Some("json" | "toml")) {
-            found.push(agent(&path, earlier).map(|agent| (agent, path)));
+            found.push(read(&path, earlier).map(|it| (it, path)));
         }
     }
     Ok(())
 }
 
-fn agent(path: &Path, earlier: &Registry) -> Result<Arc<Agent>, Problem> {
+fn read(path: &Path, earlier: &Registry) -> Result<Found, Problem> {
     let (file, metadata) = files::open(path)?;
     files::refuse_if_others_write(path, &metadata)?;
     let bytes = files::read_from(&file, path, MAX_SCHEMA)?;
-    let now = Digest::of(&bytes);
-    let same = path.file_stem().and_then(|stem| earlier.get(stem.to_str()?)).filter(|agent| {
-        matches!(&agent.kind, Kind::External { executable, schema_file }
-            if *schema_file == now && *executable == path.with_extension(""))
-    });
-    if let Some(agent) = same {
-        files::check_executable(&path.with_extension(""))?;
-        return Ok(Arc::clone(agent));
+    let executable = path.with_extension("");
+    let kind = Kind::External { executable: executable.clone(), schema_file: Digest::of(&bytes) };
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    if let Some(same) = as_before(stem, &kind, earlier) {
+        files::check_executable(&executable)?;
+        return Ok(same);
     }
     let text = String::from_utf8(bytes).map_err(|_| Problem::new(path, "is not UTF-8 text"))?;
     let is_toml = path.extension().is_some_and(|ext| ext == "toml");
-    let schema = if is_toml { AgentSchema::from_toml(&text) } else { AgentSchema::from_json(&text) };
-    let schema = schema.map_err(|errors| {
+    let described = Described::parse(is_toml, &text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Problem::new(path, lines.join("; "))
     })?;
-    let name = AgentName::new(&schema.name).map_err(|error| Problem::new(path, error.to_string()))?;
-    if path.file_stem().is_none_or(|stem| stem != schema.name.as_str()) {
-        return Err(Problem::new(path, format!("describes an agent of another name, `{name}`")));
-    }
-    let executable = path.with_file_name(name.as_str());
+    let found = match described {
+        Described::Agent(schema) => {
+            let name = AgentName::new(&schema.name).map_err(|error| Problem::new(path, error.to_string()))?;
+            must_be_named(path, "an agent", stem == name.as_str(), &schema.name)?;
+            Found::Agent(Arc::new(Agent::new(name, *schema, kind)))
+        }
+        Described::Function(schema) => {
+            let name = schema.name.clone();
+            must_be_named(path, "a data function", function_name(stem) == name || stem == name, &name)?;
+            let function = Function::external(*schema, kind).map_err(|error| Problem::new(path, error))?;
+            Found::Function(Arc::new(function))
+        }
+    };
     files::check_executable(&executable)?;
-    Ok(Arc::new(Agent::new(name, schema, Kind::External { executable, schema_file: now })))
+    Ok(found)
+}
+
+/// What the file described before, if it has not changed.
+fn as_before(stem: &str, kind: &Kind, earlier: &Registry) -> Option<Found> {
+    if let Some(agent) = earlier.get(stem).filter(|agent| agent.kind.is_same_program(kind)) {
+        return Some(Found::Agent(Arc::clone(agent)));
+    }
+    let function = earlier.functions().get(stem).or_else(|| earlier.functions().get(function_name(stem)))?;
+    function.is_of(kind).then(|| Found::Function(Arc::clone(function)))
+}
+
+fn function_name(stem: &str) -> &str {
+    stem.strip_suffix("_data").unwrap_or(stem)
+}
+
+fn must_be_named(path: &Path, what: &str, is_named: bool, name: &str) -> Result<(), Problem> {
+    let other = || Problem::new(path, format!("describes {what} of another name, `{name}`"));
+    if is_named { Ok(()) } else { Err(other()) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod builtin;
 mod ending;
 mod external;
+mod functions;
 mod load;
 mod node;
 mod process;
@@ -21,6 +22,7 @@ pub(crate) mod program {
 pub(crate) use builtin::Jobs;
 pub use builtin::{Builtin, NoBuiltin};
 pub(crate) use external::remove_stale;
+pub(crate) use functions::{Function, Source};
 pub(crate) use node::NodeInfo;
 pub(crate) use registry::{Agent, Here, Job, Kind};
 pub use registry::{InProcess, Registry};

@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::builtin::Builtin;
+use super::functions::{Function, Functions};
+use super::load::Found;
 use super::node::NodeInfo;
 use super::{external, load, node};
 use crate::output::Output;
@@ -21,6 +23,7 @@ use crate::work::Work;
 #[derive(Debug, Default)]
 pub struct Registry {
     agents: BTreeMap<AgentName, Arc<Agent>>,
+    functions: Functions,
     problems: Vec<Problem>,
 }
 
@@ -47,6 +50,19 @@ pub(crate) enum Kind {
         /// Digest of the file that the schema was read from, as it stands.
         schema_file: Digest,
     },
+}
+
+impl Kind {
+    /// Whether it is the same program with the same schema.
+    pub(super) fn is_same_program(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::External { executable, schema_file },
+                Self::External { executable: other, schema_file: file },
+            ) => executable == other && schema_file == file,
+            _ => false,
+        }
+    }
 }
 
 /// Which function of this process.
@@ -86,15 +102,46 @@ impl Registry {
         for builtin in builtin {
             registry.insert_builtin(builtin.name(), earlier, || builtin.agent());
         }
+        registry.insert_functions(earlier);
         for folder in folders {
             for found in load::folder(folder, earlier) {
                 match found {
-                    Ok((agent, path)) => registry.insert(agent, &path),
+                    Ok((Found::Agent(agent), path)) => registry.insert(agent, &path),
+                    Ok((Found::Function(function), path)) => registry.insert_function(function, &path),
                     Err(problem) => registry.problems.push(problem),
                 }
             }
         }
         registry
+    }
+
+    /// The data functions of the node itself and of its built-in agents; as they were where these agents are as they were.
+    fn insert_functions(&mut self, earlier: &Self) {
+        let is_same = |name: &AgentName, agent: &Arc<Agent>| {
+            earlier.agents.get(name).is_some_and(|before| Arc::ptr_eq(before, agent))
+        };
+        let own = earlier.agents.values().filter(|agent| agent.is_builtin()).count();
+        if own == self.agents.len() && self.agents.iter().all(|(name, agent)| is_same(name, agent)) {
+            self.functions = earlier.functions.own();
+            return;
+        }
+        let (functions, problems) = Functions::builtin(&self.agents);
+        self.functions = functions;
+        self.problems
+            .extend(problems.into_iter().map(|problem| Problem::new(Path::new("stdlib/data"), problem)));
+    }
+
+    fn insert_function(&mut self, function: Arc<Function>, path: &Path) {
+        let name = function.schema.name.clone();
+        if !self.functions.insert(function) {
+            self.problems
+                .push(Problem::new(path, format!("a data function named `{name}` is there already")));
+        }
+    }
+
+    /// The data functions.
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     fn insert_builtin(&mut self, name: &str, earlier: &Self, agent: impl FnOnce() -> Result<Agent, String>) {

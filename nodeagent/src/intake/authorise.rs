@@ -4,9 +4,10 @@ use orch_wire::audit::{self, Decision};
 use orch_wire::body::{Answer, Call, code};
 use orch_wire::caller::Caller;
 use orch_wire::envelope::Opened;
-use orch_wire::header::CallHeader;
-use orch_wire::ids::OperatorName;
+use orch_wire::header::{CallHeader, Kind};
+use orch_wire::ids::{OperatorName, Party};
 use orch_wire::policy::{Effect, Request};
+use orch_wire::query::NodeView;
 
 use super::View;
 use super::refusal::Refusal;
@@ -22,6 +23,18 @@ pub(super) struct Asked<'a> {
     pub(super) caller: &'a OperatorName,
 }
 
+impl<'a> Asked<'a> {
+    /// The call in an opened message, if it is one, of an operator.
+    pub(super) fn of(opened: &'a Opened) -> Option<Self> {
+        match (&opened.header.kind, &opened.header.sender) {
+            (Kind::Call(call) | Kind::Resend(call), Party::Operator(caller)) => {
+                Some(Self { opened, call, caller })
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A refusal, as the audit tells it.
 pub(super) struct Refused<'a> {
     pub(super) code: Option<&'a str>,
@@ -29,11 +42,11 @@ pub(super) struct Refused<'a> {
 }
 
 /// What allows the call, in words for the audit.
-pub(super) fn authorise(asked: &Asked<'_>, view: &View<'_>) -> Result<String, Refusal> {
+pub(super) fn authorise(asked: &Asked<'_>, view: &View<'_>, node: &NodeView<'_>) -> Result<String, Refusal> {
     let caller = Caller::of_certificate(asked.caller);
     let (agent, action) = (asked.call.agent.as_str(), asked.call.action.as_str());
     let request = Request { caller: &caller, agent, action };
-    let decided = view.policies.decide(&request, &view.node);
+    let decided = view.policies.decide(&request, node);
     match decided.effect {
         Effect::Allow => Ok(decided.to_string()),
         Effect::Deny => Err(Refusal::because(code::NOT_AUTHORISED, decided.to_string())),

@@ -8,10 +8,14 @@ use orch_wire::limits::{MAX_TIME_TO_LIVE, SKEW, STORED_RESULTS};
 use orch_wire::time::{Freshness, Timestamp, freshness};
 use serde_json::json;
 
+use super::Question;
+
 /// Why a call does not begin.
 #[derive(Debug)]
 pub(super) enum Refusal {
     Skipped,
+    /// These must be answered before it can be said.
+    Undecided(Vec<Question>),
     /// It may have been begun and forgotten; no answer would be sure to be true.
     Forgotten,
     Rejected(Box<Answer>),

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use orch_wire::body::Ending;
-use orch_wire::header::Header;
+use orch_wire::header::{CallHeader, Header};
 use orch_wire::ids::{MessageId, RunId};
 use orch_wire::keys::Psk;
 use orch_wire::limits::{PROTOCOL, STORED_RESULTS};
@@ -589,7 +589,7 @@ proptest! {
                     let is_old = node.now > START + forgettable;
                     prop_assert!(!is_new || is_old, "a message that is no replay got no answer");
                 }
-                Step::Stop(_) => prop_assert!(false),
+                Step::Stop(_) | Step::Ask(..) => prop_assert!(false),
             }
         }
         for (n, _) in running {

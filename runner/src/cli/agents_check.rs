@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use orch_wire::described::Described;
 use orch_wire::query::DataFunction;
 use orch_wire::schema::{ActionSchema, AgentSchema, ArgumentFault, FaultKind, MAX_SCHEMA, SchemaError};
 use serde_json::{Map, Value, json};
@@ -16,7 +17,6 @@ use crate::diagnostic::{Code, Diagnostic, Severity, SourceText, Span};
 use crate::exit::Exit;
 use crate::node_file::without_place;
 use crate::report::{Printer, clean, count};
-use crate::schemas::Described;
 use crate::script::OWN_FIELDS;
 
 const EXAMPLES: &str = "\
@@ -116,7 +116,8 @@ impl Check {
     }
 
     fn check(&self, source: &SourceText, found: &mut Findings) {
-        let schema = match Described::parse(&self.file, &source.text) {
+        let is_toml = self.file.extension().is_some_and(|extension| extension == "toml");
+        let schema = match Described::parse(is_toml, &source.text) {
             Ok(Described::Agent(schema)) => schema,
             Ok(Described::Function(function)) => return self.function(source, &function, found),
             Err(errors) => {

@@ -15,6 +15,8 @@ use serde_json::json;
 const START: u64 = 1_800_000_000_000;
 /// The query that half of the fleet matches.
 pub(crate) const QUERY: &str = "role = web";
+/// The same, where a data function knows it.
+pub(crate) const QUESTION: &str = "tier().name = web";
 /// The time limit of each action.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// What the operator's certificate would be.
@@ -34,9 +36,17 @@ pub(crate) static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         "actions": [action("look", "read"), action("change", "write")],
     });
     std::fs::write(folder.path().join("shop.json"), schema.to_string()).unwrap();
-    let program = folder.path().join("shop");
-    std::fs::write(&program, "#!/bin/sh\n").unwrap();
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let function = json!({
+        "metadata": {"name": "tier", "description": "d", "author": "a", "license": "l", "version": "1", "url": "u",
+            "timeout": 5},
+        "data": {"input": {}, "output": {"name": {"description": "d", "display_as": "d", "type": "string"}}},
+    });
+    std::fs::write(folder.path().join("tier.json"), function.to_string()).unwrap();
+    for name in ["shop", "tier"] {
+        let program = folder.path().join(name);
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    }
     let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry

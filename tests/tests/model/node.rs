@@ -10,7 +10,7 @@ use orch_wire::envelope::{self, Frames};
 use orch_wire::header::{CardHeader, Header, Kind, ReplyHeader};
 use orch_wire::ids::{CallId, CollectiveName, Digest, MessageId, NodeName, Party};
 use orch_wire::limits::{PROTOCOL, STORED_RESULTS, TIME_TO_LIVE};
-use orch_wire::query::NodeView;
+use orch_wire::query::{DataCall, NodeView};
 use orch_wire::topic::Topic;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,8 @@ pub(crate) enum Alarm {
     Act(CallId),
     /// The action ends.
     End(CallId),
+    /// The data functions have answered.
+    Answer(CallId),
     /// The card has not been acknowledged: say it again.
     Card(u64),
 }
@@ -66,6 +68,8 @@ pub(crate) struct Node {
     /// None while the agent is not running.
     intake: Option<Intake>,
     actions: BTreeMap<CallId, Action>,
+    /// Questions whose answers are still to come.
+    asked: BTreeMap<CallId, Vec<DataCall>>,
     /// Sealed and waiting for the lanes.
     pub(crate) outgoing: VecDeque<Frames>,
     pub(crate) alarms: Vec<(u64, Alarm)>,
@@ -86,6 +90,7 @@ impl Node {
             link: Link::Down,
             intake: None,
             actions: BTreeMap::new(),
+            asked: BTreeMap::new(),
             outgoing: VecDeque::new(),
             alarms: Vec::new(),
             disk: BTreeMap::new(),
@@ -124,6 +129,7 @@ impl Node {
         self.life += 1;
         self.intake = None;
         self.actions.clear();
+        self.asked.clear();
         self.outgoing.clear();
         self.alarms.clear();
         self.link = Link::Down;
@@ -145,7 +151,12 @@ impl Node {
             }
             return;
         }
-        let Some(intake) = &mut self.intake else { return };
+        let step = self.with_intake(|intake, view| intake.message(frames, view, wall(now)));
+        self.take(step, now, chance);
+    }
+
+    fn with_intake(&mut self, ask: impl FnOnce(&mut Intake, &View<'_>) -> Step) -> Step {
+        let Some(intake) = &mut self.intake else { return Step::Quiet };
         let view = View {
             node: NodeView {
                 identity: self.name.as_str(),
@@ -161,7 +172,11 @@ impl Node {
             longest: fleet::LIMIT * 2,
             policies: &POLICIES,
         };
-        match intake.message(frames, &view, wall(now)) {
+        ask(intake, &view)
+    }
+
+    fn take(&mut self, step: Step, now: u64, chance: &mut Chance) {
+        match step {
             Step::Quiet => {}
             Step::Reply(reply) => self.reply(&reply, now, chance),
             Step::Begin(work) => {
@@ -169,6 +184,10 @@ impl Node {
                 self.actions.insert(call, Action { work: *work, token: None, stopped: false });
                 self.alarms.push((now + MOMENT, Alarm::Accept(call)));
                 self.alarms.push((now + chance.up_to(60), Alarm::Record(call)));
+            }
+            Step::Ask(call, questions) => {
+                self.asked.insert(call, questions.into_iter().map(|question| question.asked).collect());
+                self.alarms.push((now + chance.up_to(1500), Alarm::Answer(call)));
             }
             Step::Stop(call) => {
                 if let Some(action) = self.actions.get_mut(&call) {
@@ -184,6 +203,15 @@ impl Node {
             Alarm::Accept(call) => {
                 if let Some(reply) = self.intake.as_mut().and_then(|intake| intake.accept(call)) {
                     self.reply(&reply, now, chance);
+                }
+            }
+            Alarm::Answer(call) => {
+                for asked in self.asked.remove(&call).unwrap_or_default() {
+                    let name = self.facts.get("role").cloned().unwrap_or_default();
+                    let answer = Some(Map::from_iter([("name".to_owned(), name)]));
+                    let step = self
+                        .with_intake(|intake, view| intake.answered(call, asked, answer, view, wall(now)));
+                    self.take(step, now, chance);
                 }
             }
             Alarm::Record(call) => self.record(call, now, chance),

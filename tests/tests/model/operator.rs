@@ -87,7 +87,10 @@ impl Operator {
         };
         let scope = match whom {
             Whom::Named(_) => Scope::Nodes(named.clone()),
-            Whom::Matching => Scope::Query(Query::parse(fleet::QUERY).unwrap()),
+            Whom::Matching => {
+                let text = if chance.up_to(1) == 0 { fleet::QUERY } else { fleet::QUESTION };
+                Scope::Query(Query::parse(text).unwrap())
+            }
             Whom::All => Scope::All,
         };
         let call = CallId::new(wall(now), &chance.bytes());

@@ -47,11 +47,18 @@ impl Query {
         self.evaluate(node) == Verdict::Matches
     }
 
+    /// Whether the node could be meant, whatever its data functions answer. Where it could not they need not be asked.
+    pub fn may_match(&self, node: &NodeView<'_>) -> bool {
+        could(self.expr(), node, true)
+    }
+
     /// As [`Query::matches`], but tells a node that is not meant from one that cannot tell.
     pub fn evaluate(&self, node: &NodeView<'_>) -> Verdict {
-        let mut answers = Vec::new();
-        for call in self.data_calls() {
-            let Some(outputs) = answer(call, node) else { return Verdict::Undecidable(call.clone()) };
+        // All are asked, whatever the first one answers: who collects the answers hears of all at once.
+        let calls: Vec<_> = self.data_calls().into_iter().map(|call| (call, answer(call, node))).collect();
+        let mut answers = Vec::with_capacity(calls.len());
+        for (call, outputs) in calls {
+            let Some(outputs) = outputs else { return Verdict::Undecidable(call.clone()) };
             answers.push((call, outputs));
         }
         if holds(self.expr(), node, &answers) { Verdict::Matches } else { Verdict::Differs }
@@ -80,6 +87,19 @@ pub(crate) fn holds(expr: &Expr, node: &NodeView<'_>, answers: &Answers<'_>) -> 
         Expr::Any(parts) => parts.iter().any(|part| holds(part, node, answers)),
         Expr::Not(inner) => !holds(inner, node, answers),
         Expr::Term(term) => term_holds(term, node, answers),
+    }
+}
+
+/// Whether an expression could come out so, whatever data functions answer.
+fn could(expr: &Expr, node: &NodeView<'_>, wanted: bool) -> bool {
+    match expr {
+        Expr::All(parts) if wanted => parts.iter().all(|part| could(part, node, true)),
+        Expr::All(parts) => parts.iter().any(|part| could(part, node, false)),
+        Expr::Any(parts) if wanted => parts.iter().any(|part| could(part, node, true)),
+        Expr::Any(parts) => parts.iter().all(|part| could(part, node, false)),
+        Expr::Not(inner) => could(inner, node, !wanted),
+        Expr::Term(Term::Data { .. }) => true,
+        Expr::Term(term) => term_holds(term, node, &[]) == wanted,
     }
 }
 

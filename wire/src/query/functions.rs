@@ -22,6 +22,8 @@ pub struct DataFunction {
     pub aliases: Vec<String>,
     /// One sentence on what it is for.
     pub description: String,
+    /// An agent of one action, which is how a program that answers sees it.
+    agent: AgentSchema,
     schema: ActionSchema,
 }
 
@@ -53,9 +55,9 @@ impl DataFunction {
         for part in ["input", "output"] {
             action.extend(data.get(part).map(|fields| (part.to_owned(), fields.clone())));
         }
-        let mut agent = AgentSchema::from_value(json!({ "metadata": metadata, "actions": [action] }))
+        let agent = AgentSchema::from_value(json!({ "metadata": metadata, "actions": [action] }))
             .map_err(|errors| errors.into_iter().map(of_data).collect::<Vec<_>>())?;
-        let schema = agent.actions.remove(INPUT).ok_or_else(|| fault("data", "is missing"))?;
+        let schema = agent.actions.get(INPUT).cloned().ok_or_else(|| fault("data", "is missing"))?;
         if let Some(other) = schema.inputs.iter().find(|input| input.name != INPUT) {
             let field = format!("data.input.{}", other.name);
             return Err(fault(&field, "is no input: a data function takes one, named `query`"));
@@ -63,7 +65,8 @@ impl DataFunction {
         if schema.outputs.is_empty() {
             return Err(fault("data.output", "is missing: a function has an output at least"));
         }
-        Ok(Self { name: agent.name, aliases, description: agent.description, schema })
+        let (name, description) = (agent.name.clone(), agent.description.clone());
+        Ok(Self { name, aliases, description, agent, schema })
     }
 
     /// Loads a function from the JSON of its file.
@@ -83,6 +86,39 @@ impl DataFunction {
     /// Its input and outputs.
     pub fn schema(&self) -> &ActionSchema {
         &self.schema
+    }
+
+    /// The function as an agent whose one action, [`Self::ACTION`], answers a question.
+    pub fn as_agent(&self) -> &AgentSchema {
+        &self.agent
+    }
+
+    /// The one action of [`Self::as_agent`], and the name of its argument.
+    pub const ACTION: &str = INPUT;
+
+    /// Whether it may be asked with this argument.
+    pub fn takes(&self, argument: Option<&str>) -> bool {
+        match (self.argument(), argument) {
+            (None, argument) => argument.is_none(),
+            (Some(input), None) => input.optional,
+            (Some(input), Some(text)) => input.fault(&Value::from(text)).is_none(),
+        }
+    }
+
+    /// Of what was answered, the outputs of the function.
+    ///
+    /// # Errors
+    /// With the name of an output that has another type than the schema says. Null has every type.
+    pub fn outputs(&self, mut answered: Map<String, Value>) -> Result<Map<String, Value>, String> {
+        let mut outputs = Map::new();
+        for output in &self.schema.outputs {
+            let value = answered.remove(&output.name).unwrap_or_default();
+            if !value.is_null() && !output.kind.accepts(&value) {
+                return Err(output.name.clone());
+            }
+            outputs.insert(output.name.clone(), value);
+        }
+        Ok(outputs)
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use md5::{Digest as _, Md5};
+use orch_link::entropy;
 use orch_wire::body::Answer;
 use orch_wire::time::Timestamp;
 use ring::digest::{Context, SHA256};
@@ -16,6 +18,8 @@ use super::place::{path, word};
 use super::{Done, Errand, attributes, outputs};
 use crate::files::{self, FileError};
 
+/// A file that is longer has no `md5` in a query: it would take longer than a query may.
+const QUERY_BYTES: u64 = 256 * 1024 * 1024;
 /// Bytes that are read at once to be hashed.
 const BLOCK: usize = 256 * 1024;
 
@@ -44,6 +48,37 @@ pub(super) fn stat(errand: &Errand) -> Done<Answer> {
         data["sha256"] = sums.sha256.into();
     }
     Ok(outputs(data))
+}
+
+/// What the data function `file` answers.
+pub(super) fn query(errand: &Errand) -> Done<Answer> {
+    let path = path(errand)?;
+    let found = match fs::metadata(&path) {
+        Ok(found) => found,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(outputs(json!({"present": 0})));
+        }
+        Err(error) => return Err(FileError::io("inspect", &path)(error).into()),
+    };
+    let age =
+        (entropy::now().millis() / 1000).saturating_sub(u64::try_from(found.mtime()).unwrap_or_default());
+    let mut data = json!({
+        "present": 1,
+        "size": found.size(),
+        "mode": attributes::written(found.mode()),
+        "mtime_age": age,
+    });
+    if found.is_file() && found.size() <= QUERY_BYTES {
+        let (file, _) = files::open(&path)?;
+        let mut md5 = Md5::new();
+        blocks(&file, &path, errand, |block| md5.update(block))?;
+        data["md5"] = hexadecimal(&md5.finalize()).into();
+    }
+    Ok(outputs(data))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn described(path: &Path, found: &Metadata) -> Value {
@@ -76,8 +111,7 @@ impl Sums {
             blake.update(block);
             sha.update(block);
         })?;
-        let sha256 = sha.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { blake3: blake.finalize().to_hex().to_string(), sha256 })
+        Ok(Self { blake3: blake.finalize().to_hex().to_string(), sha256: hexadecimal(sha.finish().as_ref()) })
     }
 }
 

@@ -74,7 +74,14 @@ async fn act(job: &Job) -> Done<Answer> {
     match job.work.action.as_str() {
         "status" => {
             let state = manager.state(&tools, name).await?;
-            Ok(outputs(json!({"package": name, "ensure": state.ensure(), "manager": manager.name()})))
+            let version = match &state {
+                State::Installed(version) => Some(version),
+                State::Absent | State::Removed => None,
+            };
+            let manager = manager.name();
+            Ok(outputs(
+                json!({"package": name, "ensure": state.ensure(), "version": version, "manager": manager}),
+            ))
         }
         "install" => change.make(Wish::Install(version)).await,
         "update" => change.make(Wish::Update).await,
