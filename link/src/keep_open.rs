@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use orch_wire::envelope::Frames;
+use orch_wire::ids::CollectiveName;
 use orch_wire::limits::{HEARTBEAT, HEARTBEAT_LOST};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -43,10 +44,26 @@ pub enum LinkEvent {
 #[error("the link to the broker has ended")]
 pub struct LinkClosed;
 
+/// Another way to the broker, or other collectives.
+struct Redial {
+    dialer: Dialer,
+    collectives: Vec<CollectiveName>,
+}
+
+impl Redial {
+    fn apply(self, dialer: &mut Dialer, role: &mut LinkRole) {
+        *dialer = self.dialer;
+        if let LinkRole::Node { collectives, .. } = role {
+            *collectives = self.collectives;
+        }
+    }
+}
+
 /// Sends on the lanes; dropping it ends them.
 #[derive(Debug)]
 pub struct LinkHandle {
     outgoing: mpsc::Sender<Frames>,
+    redials: mpsc::Sender<Redial>,
     driver: Task<()>,
 }
 
@@ -61,9 +78,15 @@ impl LinkHandle {
         self.outgoing.clone()
     }
 
+    /// Opens the lanes of a node anew, by another way or for other collectives. What is on them is sent, and what waits is sent on the
+    /// new ones. False where there is no room for the wish because earlier ones wait.
+    pub fn redial(&self, dialer: Dialer, collectives: Vec<CollectiveName>) -> bool {
+        self.redials.try_send(Redial { dialer, collectives }).is_ok()
+    }
+
     /// Sends what is queued, then closes; waits two seconds at most. Other senders must be gone.
     pub async fn close(self) {
-        let Self { outgoing, driver } = self;
+        let Self { outgoing, driver, .. } = self;
         drop(outgoing);
         let _ = timeout(CLOSING, driver).await;
     }
@@ -73,22 +96,26 @@ impl LinkHandle {
 pub fn keep_open(dialer: Dialer, role: LinkRole) -> (LinkHandle, mpsc::Receiver<LinkEvent>) {
     let (outgoing, to_send) = mpsc::channel(QUEUE);
     let (events, received) = mpsc::channel(QUEUE);
-    let driver = task::spawn(drive(dialer, role, to_send, events));
-    (LinkHandle { outgoing, driver }, received)
+    let (redials, wishes) = mpsc::channel(4);
+    let driver = task::spawn(drive(dialer, role, to_send, wishes, events));
+    (LinkHandle { outgoing, redials, driver }, received)
 }
 
 /// How a pair of open lanes ended.
 enum End {
     /// The owner is gone: no more tries.
     Owner,
+    /// The owner wants others.
+    Redial(Redial),
     /// The lanes are.
     Lanes(OpenError),
 }
 
 async fn drive(
-    dialer: Dialer,
+    mut dialer: Dialer,
     mut role: LinkRole,
     mut to_send: mpsc::Receiver<Frames>,
+    mut wishes: mpsc::Receiver<Redial>,
     events: mpsc::Sender<LinkEvent>,
 ) {
     let mut backoff = Backoff::default();
@@ -97,6 +124,10 @@ async fn drive(
         let opened = tokio::select! {
             opened = Box::pin(lanes::open(&dialer, &mut role)) => opened,
             () = events.closed() => return,
+            Some(redial) = wishes.recv() => {
+                redial.apply(&mut dialer, &mut role);
+                continue;
+            }
         };
         let error = match opened {
             Err(error) => error,
@@ -105,8 +136,13 @@ async fn drive(
                     return;
                 }
                 let since = Instant::now();
-                match run(lanes, &mut to_send, &events).await {
+                match run(lanes, &mut to_send, &mut wishes, &events).await {
                     End::Owner => return,
+                    End::Redial(redial) => {
+                        redial.apply(&mut dialer, &mut role);
+                        backoff.reset();
+                        continue;
+                    }
                     End::Lanes(error) => {
                         if since.elapsed() >= STEADY {
                             backoff.reset();
@@ -123,6 +159,10 @@ async fn drive(
         tokio::select! {
             () = sleep(retry_in) => {}
             () = events.closed() => return,
+            Some(redial) = wishes.recv() => {
+                redial.apply(&mut dialer, &mut role);
+                backoff.reset();
+            }
         }
         if to_send.is_closed() && to_send.is_empty() {
             return;
@@ -138,19 +178,25 @@ struct Pulse {
 }
 
 /// Runs open lanes. The directions wait for their own queues only, never for each other.
-async fn run(lanes: Lanes, to_send: &mut mpsc::Receiver<Frames>, events: &mpsc::Sender<LinkEvent>) -> End {
+async fn run(
+    lanes: Lanes,
+    to_send: &mut mpsc::Receiver<Frames>,
+    wishes: &mut mpsc::Receiver<Redial>,
+    events: &mpsc::Sender<LinkEvent>,
+) -> End {
     let Lanes { mut publisher, mut subscriber, mut carrier } = lanes;
     let pulse = Pulse::default();
     let end = tokio::select! {
         end = publish(&mut publisher, to_send, &pulse) => end,
         end = receive(&mut subscriber, events, &pulse) => end,
+        Some(redial) = wishes.recv() => End::Redial(redial),
         end = carrier.ended() => End::Lanes(OpenError::Lost(if end.detail.is_empty() {
             end.reason.to_owned()
         } else {
             format!("{}: {}", end.reason, end.detail)
         })),
     };
-    if matches!(end, End::Owner) {
+    if matches!(end, End::Owner | End::Redial(_)) {
         // Dropping the socket ends its local stream; what carries the lanes then sends what it still has, and ends.
         drop(publisher);
         let _ = timeout(CLOSING, carrier.ended()).await;

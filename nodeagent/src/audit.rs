@@ -132,6 +132,11 @@ impl Audit {
         self.settings.strict
     }
 
+    /// Whether reads are refused from now on when their line cannot be written.
+    pub(crate) fn set_strict(&mut self, strict: bool) {
+        self.settings.strict = strict;
+    }
+
     /// Lines that could not be written.
     pub(crate) fn lost(&self) -> u64 {
         self.lost

@@ -29,9 +29,11 @@ use crate::card::{self, CardBoard};
 use crate::intake::{Intake, Step, View};
 use crate::outbox::Outbox;
 use crate::output::{Outputs, Piece};
+use crate::problem::Problem;
 use crate::questions::Questions;
 use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
+use crate::service::NodeConfig;
 use crate::stats::Counters;
 use crate::work::{Reply, Work};
 
@@ -46,10 +48,11 @@ const AUDIT_WAIT: Duration = Duration::from_millis(200);
 const KILLING: Duration = Duration::from_secs(3);
 
 /// What the owner of a node can ask of it.
-#[derive(Debug)]
 pub(crate) enum Command {
-    /// Read facts, classes and agents again.
-    Refresh,
+    /// Go on with another configuration, and open the lanes anew where that is said.
+    Reconfigure(Box<NodeConfig>, bool),
+    /// The configuration cannot be used; the one before stays.
+    Misconfigured(Problem),
 }
 
 /// Everything that the task owns at its start.
@@ -130,6 +133,10 @@ pub(crate) struct Dispatcher {
     /// An alarm is set for the lines of the audit that wait.
     audit_alarm: bool,
     reading: Option<Reading>,
+    /// The next reading was asked for.
+    is_asked: bool,
+    refresh_alarm: Option<AlarmKey>,
+    look_alarm: Option<AlarmKey>,
 }
 
 impl Dispatcher {
@@ -168,6 +175,9 @@ impl Dispatcher {
             delayed: 0,
             audit_alarm: false,
             reading: None,
+            is_asked: false,
+            refresh_alarm: None,
+            look_alarm: None,
         }
     }
 
@@ -197,7 +207,10 @@ impl Dispatcher {
                 Some((call, asked, answer)) = self.questions.next() => self.answered(call, asked, answer),
                 Some(piece) = self.pieces.recv() => self.pass_on(piece),
                 () = &mut timer, if alarm.is_some() => self.ring(),
-                Some(Command::Refresh) = self.inbox.recv() => self.read_again(),
+                Some(command) = self.inbox.recv() => match command {
+                    Command::Reconfigure(config, reconnect) => self.reconfigure(*config, reconnect),
+                    Command::Misconfigured(problem) => self.info.misconfigured = Some(Arc::new(problem)),
+                },
                 news = joined(&mut self.reading), if self.reading.is_some() => self.take(news),
             }
         }
@@ -352,7 +365,12 @@ impl Dispatcher {
             self.stops.remove(&call);
             self.finish(call, answer);
         }
-        if !self.stop.is_cancelled()
+        self.begin_queued();
+    }
+
+    fn begin_queued(&mut self) {
+        while !self.stop.is_cancelled()
+            && self.actions.len() < self.info.limits.concurrent
             && let Some(work) = self.queue.pop_front()
         {
             self.begin(*work);
@@ -429,15 +447,12 @@ impl Dispatcher {
     }
 
     fn set_refresh_alarm(&mut self) {
-        if !self.refresh.is_zero() {
-            self.alarms.set(self.refresh, Alarm::Refresh);
-        }
+        let wanted = Some(self.refresh).filter(|refresh| !refresh.is_zero());
+        self.refresh_alarm = wanted.and_then(|refresh| self.alarms.set(refresh, Alarm::Refresh));
     }
 
     fn set_look_alarm(&mut self) {
-        if let Some(watch) = self.sources.watch() {
-            self.alarms.set(watch, Alarm::Look);
-        }
+        self.look_alarm = self.sources.watch().and_then(|watch| self.alarms.set(watch, Alarm::Look));
     }
 
     fn ring(&mut self) {
@@ -475,6 +490,39 @@ impl Dispatcher {
             let sent = self.outbox.send(self.board.frames(entropy::nonce(), goodbye));
             self.intake.counters.unsent += u64::from(!sent);
         }
+    }
+
+    /// Goes on with another configuration. Actions that run keep what they began with.
+    fn reconfigure(&mut self, config: NodeConfig, reconnect: bool) {
+        self.sources = Arc::new(Sources::of(&config));
+        self.refresh = config.refresh;
+        self.record.set_strict(config.audit.strict);
+        self.info.misconfigured = None;
+        self.info.limits = config.limits;
+        self.info.agents_config_dir = Arc::new(config.agents_config_dir);
+        self.info.settings = Arc::new(config.settings);
+        self.info.collectives = config.collectives.clone().into();
+        self.collectives = config.collectives.iter().map(ToString::to_string).collect();
+        self.intake.set_collectives(config.collectives.clone());
+        for alarm in [self.refresh_alarm.take(), self.look_alarm.take()].into_iter().flatten() {
+            self.alarms.cancel(alarm);
+        }
+        self.set_refresh_alarm();
+        self.set_look_alarm();
+        // What is being read now is of the sources before.
+        self.reading = None;
+        self.is_asked = true;
+        self.read_again();
+        if reconnect {
+            // New lanes open with the card as it is then.
+            self.board.replace(card::describe(&self.info, self.digest, &self.boot_id));
+            if !self.link.redial(config.dialer, config.collectives) {
+                tracing::error!("the lanes are not opened anew: restart the node's agent");
+            }
+        } else {
+            self.show_card();
+        }
+        self.begin_queued();
     }
 
     fn read_again(&mut self) {
@@ -522,6 +570,9 @@ impl Dispatcher {
         self.policies = policies;
         self.take_agents(registry, stamp);
         self.report_problems();
+        if std::mem::take(&mut self.is_asked) {
+            tracing::info!("facts, classes, agents and policies were read again");
+        }
         if had_problems && self.info.problems.is_empty() {
             tracing::info!("facts and classes are readable again");
         }
@@ -542,7 +593,7 @@ impl Dispatcher {
     }
 
     fn report_problems(&self) {
-        for problem in self.info.problems.iter().chain(self.info.registry.problems()) {
+        for problem in self.info.all_problems() {
             tracing::warn!(%problem, "a file is not used");
         }
     }

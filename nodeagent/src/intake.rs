@@ -127,6 +127,11 @@ impl Intake {
         }
     }
 
+    /// Listens to other collectives from now on.
+    pub(crate) fn set_collectives(&mut self, collectives: Vec<CollectiveName>) {
+        self.collectives = collectives;
+    }
+
     /// Takes in what was begun before the agent was restarted: none of it begins again.
     pub fn restore<'a>(&mut self, begun: impl Iterator<Item = (&'a CallId, &'a Begun)>, now: Timestamp) {
         for (call, begun) in begun {

@@ -53,4 +53,4 @@ pub use facts::{FactSet, FactSource};
 pub use files::FileError;
 pub use policies::PolicySource;
 pub use problem::Problem;
-pub use service::{AgentSource, Limits, NodeConfig, NodeService, RunningNode, StartError};
+pub use service::{AgentSource, Busy, Limits, NodeConfig, NodeService, RunningNode, StartError};

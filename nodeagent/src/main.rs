@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use orch_nodeagent::config::{self, Config, Resolved};
-use orch_nodeagent::{NodeConfig, NodeService};
+use orch_nodeagent::config::{self, Changes, Config, ConfigError, Resolved};
+use orch_nodeagent::{Busy, NodeService, Problem, RunningNode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -74,17 +74,20 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let configuration = |e: config::ConfigError| Failure::Configuration(e.to_string());
-    let config = Config::load(&args.config).map_err(configuration)?;
-    let filter = EnvFilter::try_new(args.log.as_deref().unwrap_or(&config.log.value))
-        .map_err(|e| configuration(config.log.invalid(format!("log filter: {e}"))))?;
-    let resolved = Resolved::new(config).map_err(configuration)?;
+    let configuration = |e: ConfigError| Failure::Configuration(e.to_string());
+    let (resolved, filter) = load(args).map_err(configuration)?;
     if args.check {
         return Ok(());
     }
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    let node = resolved.into_node().map_err(configuration)?;
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_filter_reloading();
+    let handle = logging.reload_handle();
+    logging.init();
+    // It fails only where the subscriber is gone, which lives as long as the process.
+    let log_by: LogBy = Box::new(move |filter| drop(handle.reload(filter)));
     // One thread does: the node waits nearly always, and each thread would cost memory.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -92,28 +95,72 @@ fn run(args: &Args) -> Result<(), Failure> {
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .map_err(|e| Failure::Broken(format!("cannot start: {e}")))?;
-    runtime.block_on(serve(node))
+    runtime.block_on(serve(args, resolved, &log_by))
 }
 
-async fn serve(config: NodeConfig) -> Result<(), Failure> {
+/// Changes what is logged.
+type LogBy = Box<dyn Fn(EnvFilter)>;
+
+/// Reads the configuration and the files that it names. For what to log the flag goes before the file.
+fn load(args: &Args) -> Result<(Resolved, EnvFilter), ConfigError> {
+    let resolved = Resolved::new(Config::load(&args.config)?)?;
+    let log = resolved.log();
+    let filter = EnvFilter::try_new(args.log.as_deref().unwrap_or(&log.value))
+        .map_err(|e| log.invalid(format!("log filter: {e}")))?;
+    Ok((resolved, filter))
+}
+
+async fn serve(args: &Args, mut resolved: Resolved, log_by: &LogBy) -> Result<(), Failure> {
     let mut terminate = wait_for(SignalKind::terminate())?;
     let mut interrupt = wait_for(SignalKind::interrupt())?;
     let mut hangup = wait_for(SignalKind::hangup())?;
+    let config = resolved.clone().into_node().map_err(|e| Failure::Configuration(e.to_string()))?;
     let node = NodeService::start(config).map_err(|e| Failure::Configuration(e.to_string()))?;
     tracing::info!(identity = %node.identity(), version = env!("CARGO_PKG_VERSION"), "node starts");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                tracing::info!("reads facts, classes and agents again; other settings need a restart");
-                node.refresh();
-            }
+            _ = hangup.recv() => resolved = reload(args, resolved, &node, log_by),
             () = node.ended() => return Err(Failure::Broken("the node's task ended unexpectedly".to_owned())),
         }
     }
     node.shutdown().await;
     Ok(())
+}
+
+/// Takes over what has changed in the configuration and in what it names, or, where something is wrong with it, nothing of it; the
+/// settings from then on.
+fn reload(args: &Args, before: Resolved, node: &RunningNode, log_by: &LogBy) -> Resolved {
+    let read = load(args).and_then(|(now, filter)| {
+        let changes = before.changes(&now);
+        let now = before.clone().taking_over(now);
+        Ok((now.clone().into_node()?, now, changes, filter))
+    });
+    let (config, now, Changes { applied, restart, reconnect }, filter) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            tracing::error!("the configuration cannot be used, and nothing has changed: {error}");
+            let message = format!("cannot be used, and nothing has changed: {error}");
+            tell(node.misconfigured(Problem { path: args.config.clone(), message }));
+            return before;
+        }
+    };
+    if !tell(node.reconfigure(config, reconnect)) {
+        return before;
+    }
+    let applied = if applied.is_empty() { "nothing".to_owned() } else { applied.join(", ") };
+    tracing::info!(reconnect, "read the configuration again; changed: {applied}");
+    if !restart.is_empty() {
+        tracing::warn!("changed too, and not in force before a restart: {}", restart.join(", "));
+    }
+    log_by(filter);
+    now
+}
+
+/// Whether the node takes an order; else it is said.
+fn tell(taken: Result<(), Busy>) -> bool {
+    taken.inspect_err(|error| tracing::error!(%error, "nothing has changed")).is_ok()
 }
 
 fn wait_for(kind: SignalKind) -> Result<Signal, Failure> {

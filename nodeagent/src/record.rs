@@ -110,6 +110,11 @@ impl Record {
         audit.head()
     }
 
+    /// Whether reads are refused from now on when they cannot be audited.
+    pub(crate) fn set_strict(&self, strict: bool) {
+        self.audit().set_strict(strict);
+    }
+
     /// Where the audit stands, and how many of its lines could not be written.
     pub(crate) fn audit_state(&self) -> (Option<Head>, u64) {
         let audit = self.audit();

@@ -14,7 +14,7 @@ use crate::classes;
 use crate::facts::{self, FactSource, Printed};
 use crate::policies::PolicySource;
 use crate::problem::Problem;
-use crate::service::AgentSource;
+use crate::service::{AgentSource, NodeConfig};
 
 /// Where what a node knows of itself comes from.
 #[derive(Debug)]
@@ -58,6 +58,16 @@ impl Snapshot {
 }
 
 impl Sources {
+    pub(crate) fn of(config: &NodeConfig) -> Self {
+        Self {
+            facts: config.facts.clone(),
+            classes: config.classes.clone(),
+            classes_file: config.classes_file.clone(),
+            agents: config.agents.clone(),
+            policies: config.policies.clone(),
+        }
+    }
+
     /// Whether programs print some of the facts.
     pub(crate) fn have_programs(&self) -> bool {
         !self.facts.programs().is_empty()

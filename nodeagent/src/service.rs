@@ -20,6 +20,7 @@ use crate::facts::{FactSource, Printed};
 use crate::files::{self, FileError};
 use crate::intake::Intake;
 use crate::policies::PolicySource;
+use crate::problem::Problem;
 use crate::record::Record;
 use crate::refresh::{Snapshot, Sources};
 use crate::started::Started;
@@ -114,6 +115,11 @@ pub enum StartError {
     State(#[from] FileError),
 }
 
+/// A node has not yet done what it was told before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node is still busy with what it was told before; tell it again in a moment")]
+pub struct Busy;
+
 /// Starts nodes.
 pub struct NodeService;
 
@@ -147,13 +153,7 @@ impl NodeService {
             Intake::new(config.identity.clone(), config.collectives.clone(), config.keys.clone());
         intake.restore(started.begun(), now);
 
-        let sources = Arc::new(Sources {
-            facts: config.facts,
-            classes: config.classes,
-            classes_file: config.classes_file,
-            agents: config.agents,
-            policies: config.policies,
-        });
+        let sources = Arc::new(Sources::of(&config));
         let snapshot = sources.read(&Registry::default(), Printed::new());
         let stop = CancellationToken::new();
         let (commands, inbox) = mpsc::channel(4);
@@ -168,6 +168,7 @@ impl NodeService {
                 classes: classes.into(),
                 registry,
                 problems: problems.into(),
+                misconfigured: None,
                 limits: config.limits,
                 state_dir: Arc::new(config.state_dir),
                 run_dir: Arc::new(config.run_dir),
@@ -248,10 +249,19 @@ impl RunningNode {
         self.is_up.clone()
     }
 
-    /// Asks it to read facts, classes and agents again.
-    pub fn refresh(&self) {
-        // A full queue holds this wish already.
-        let _ = self.commands.try_send(Command::Refresh);
+    /// Has it go on with another configuration: all of it but its name, its keys and its folders, which stay as they are. What runs goes
+    /// on as it began. Facts, classes, agents and policies are read again; where `reconnect` says so the lanes are opened anew.
+    pub fn reconfigure(&self, config: NodeConfig, reconnect: bool) -> Result<(), Busy> {
+        self.command(Command::Reconfigure(Box::new(config), reconnect))
+    }
+
+    /// Has it tell in `node.stats` that its configuration cannot be used, until it gets another one.
+    pub fn misconfigured(&self, problem: Problem) -> Result<(), Busy> {
+        self.command(Command::Misconfigured(problem))
+    }
+
+    fn command(&self, command: Command) -> Result<(), Busy> {
+        self.commands.try_send(command).map_err(|_| Busy)
     }
 
     /// Stops it: no more calls are taken; running actions have the grace of its limits to end and are then killed and

@@ -54,6 +54,11 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Whether these are of the same key.
+    pub fn same(&self, other: &Self) -> bool {
+        self.seal == other.seal
+    }
+
     /// Derives both keys, each under a context of its own.
     pub fn derive(psk: &Psk) -> Self {
         Self {

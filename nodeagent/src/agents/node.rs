@@ -30,6 +30,8 @@ pub(crate) struct NodeInfo {
     pub(crate) registry: Arc<Registry>,
     /// Of facts and classes; agents' are the registry's, which is shared.
     pub(crate) problems: Arc<[Problem]>,
+    /// A configuration that was to be read again and could not be used.
+    pub(crate) misconfigured: Option<Arc<Problem>>,
     pub(crate) limits: Limits,
     pub(crate) state_dir: Arc<PathBuf>,
     pub(crate) run_dir: Arc<PathBuf>,
@@ -40,6 +42,14 @@ pub(crate) struct NodeInfo {
     pub(crate) started: Timestamp,
     /// As they were when the action began.
     pub(crate) counters: Counters,
+}
+
+impl NodeInfo {
+    /// All that is wrong on the node.
+    pub(crate) fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        let own = self.misconfigured.iter().map(Arc::as_ref);
+        own.chain(self.problems.iter()).chain(self.registry.problems())
+    }
 }
 
 /// The agent with its schema.
@@ -116,8 +126,7 @@ fn describe(agent: &Agent) -> Value {
 
 fn stats(info: &NodeInfo) -> Value {
     let counters = &info.counters;
-    let problems: Vec<String> =
-        info.problems.iter().chain(info.registry.problems()).map(ToString::to_string).collect();
+    let problems: Vec<String> = info.all_problems().map(ToString::to_string).collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),

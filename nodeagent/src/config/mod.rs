@@ -8,5 +8,5 @@ mod span;
 mod types;
 
 pub use layer::{ConfigError, Origin, Setting};
-pub use resolve::Resolved;
+pub use resolve::{Changes, Resolved};
 pub use types::{Config, DEFAULT};

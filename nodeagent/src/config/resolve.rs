@@ -11,7 +11,7 @@ use orch_wire::keys::{Keys, Psk};
 use orch_wire::limits::CONNECT;
 use serde_json::{Map, Value, json};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Setting};
 use crate::audit::AuditSettings;
 use crate::facts::FactSource;
 use crate::files::{self, FileError};
@@ -21,8 +21,24 @@ use crate::service::{AgentSource, NodeConfig};
 /// Longest key file.
 const PSK_BYTES: usize = 4096;
 
+/// What only a restart brings into force: what the node is called, what it keeps, and what it seals with.
+const RESTART: [&str; 4] = ["identity", "psk", "run", "state"];
+/// What a node takes over by opening its lanes anew.
+const RECONNECT: [&str; 6] = ["broker", "collectives", "server_name", "tls.ca", "tls.cert", "tls.key"];
+
+/// What is different between two configurations, by the keys of `node.toml`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What a running node takes over.
+    pub applied: Vec<String>,
+    /// What only a restart brings into force.
+    pub restart: Vec<String>,
+    /// The lanes must be opened anew.
+    pub reconnect: bool,
+}
+
 /// A configuration whose files were found good.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resolved {
     config: Config,
     identity: NodeName,
@@ -57,6 +73,55 @@ impl Resolved {
     /// Name of the node.
     pub fn identity(&self) -> &NodeName {
         &self.identity
+    }
+
+    /// What is different in another one, and in the files of certificates and keys that it names.
+    pub fn changes(&self, other: &Self) -> Changes {
+        let [own, others] = [self, other].map(|one| settings(&one.config, &one.identity));
+        let mut changes = Changes::default();
+        for (key, value) in &others {
+            let same = own.get(key) == Some(value)
+                && match key.as_str() {
+                    "psk" => self.keys.same(&other.keys),
+                    "tls.ca" => self.credentials.same_authorities(&other.credentials),
+                    "tls.cert" => self.credentials.same_certificate(&other.credentials),
+                    _ => true,
+                };
+            if same {
+                continue;
+            }
+            // A certificate of another name comes with it.
+            if RESTART.contains(&key.as_str()) || (key.starts_with("tls.") && self.identity != other.identity)
+            {
+                changes.restart.push(key.clone());
+            } else {
+                changes.reconnect |= RECONNECT.contains(&key.as_str());
+                changes.applied.push(key.clone());
+            }
+        }
+        changes
+    }
+
+    /// These settings with what a running node takes over of others.
+    pub fn taking_over(self, other: Self) -> Self {
+        let same_name = self.identity == other.identity;
+        let mut config = Config {
+            identity: self.config.identity,
+            psk: self.config.psk,
+            run: self.config.run,
+            state: self.config.state,
+            ..other.config
+        };
+        if !same_name {
+            (config.ca, config.cert, config.key) = (self.config.ca, self.config.cert, self.config.key);
+        }
+        let credentials = if same_name { other.credentials } else { self.credentials };
+        Self { config, credentials, identity: self.identity, keys: self.keys }
+    }
+
+    /// What to log.
+    pub fn log(&self) -> &Setting<String> {
+        &self.config.log
     }
 
     /// What the node runs on. Makes the folder of its sockets.

@@ -8,6 +8,7 @@ mod hostile_broker;
 mod house;
 mod interrupt;
 mod lab;
+mod node_signals;
 mod policy;
 mod readme;
 mod reload;

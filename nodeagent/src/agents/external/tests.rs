@@ -81,6 +81,7 @@ impl Kit {
             classes: Vec::new().into(),
             registry: Arc::clone(&self.registry),
             problems: Vec::new().into(),
+            misconfigured: None,
             limits: Limits { action_memory: self.memory, ..Limits::default() },
             state_dir: Arc::new(self.path("state")),
             run_dir: Arc::new(self.path("run")),

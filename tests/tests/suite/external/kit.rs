@@ -10,7 +10,7 @@ use orch_tests::process::Ended;
 use serde_json::Value;
 
 /// Writes a file with its mode, and its folder.
-pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     use std::io::Write as _;
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
@@ -24,7 +24,7 @@ pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
 }
 
 /// Changes a node's configuration, which it reads when it starts or is told to.
-pub(super) fn configure(fleet: &Fleet, node: &str, change: impl FnOnce(&str) -> String) -> Result<()> {
+pub(crate) fn configure(fleet: &Fleet, node: &str, change: impl FnOnce(&str) -> String) -> Result<()> {
     let path = fleet.path("nodes").join(node).join("node.toml");
     let text = std::fs::read_to_string(&path)?;
     let changed = change(&text);
@@ -33,30 +33,30 @@ pub(super) fn configure(fleet: &Fleet, node: &str, change: impl FnOnce(&str) -> 
 }
 
 /// What one action of the agent `node` answers on `n01`.
-pub(super) fn asked(fleet: &Fleet, words: &[&str]) -> Result<Value> {
+pub(crate) fn asked(fleet: &Fleet, words: &[&str]) -> Result<Value> {
     let all = [&["call"], words, &["-I", "n01", "--format", "json"]].concat();
     let answer = fleet.run(&all).expect_code(0).json()?;
     Ok(answer["results"][0]["data"].clone())
 }
 
 /// What is wrong on `n01`, as it says itself.
-pub(super) fn problems(fleet: &Fleet) -> Result<String> {
+pub(crate) fn problems(fleet: &Fleet) -> Result<String> {
     Ok(asked(fleet, &["node.stats"])?["problems"].to_string())
 }
 
 /// How a call of one action ended on `n01`.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The outcome and its code.
-    pub(super) ended: (String, String),
-    pub(super) message: String,
-    pub(super) data: Value,
+    pub(crate) ended: (String, String),
+    pub(crate) message: String,
+    pub(crate) data: Value,
 }
 
 impl Answer {
     /// Requires an end, and a part of its message.
     #[track_caller]
-    pub(super) fn expect(self, outcome: &str, code: &str, message: &str) -> Self {
+    pub(crate) fn expect(self, outcome: &str, code: &str, message: &str) -> Self {
         assert_eq!((self.ended.0.as_str(), self.ended.1.as_str()), (outcome, code), "{self:#?}");
         assert!(self.message.contains(message), "{self:#?}");
         self
@@ -64,23 +64,23 @@ impl Answer {
 }
 
 /// A call on `n01` that is under way.
-pub(super) struct Call(Child);
+pub(crate) struct Call(Child);
 
 impl Call {
     /// Begins it, written as on a command line.
-    pub(super) fn begin(fleet: &Fleet, words: &[&str]) -> Result<Self> {
+    pub(crate) fn begin(fleet: &Fleet, words: &[&str]) -> Result<Self> {
         let mut command = fleet.orch();
         command.arg("call").args(words).args(["-I", "n01", "--format", "json"]);
         Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
     }
 
     /// Whether it has not ended yet.
-    pub(super) fn runs(&mut self) -> Result<bool> {
+    pub(crate) fn runs(&mut self) -> Result<bool> {
         Ok(self.0.try_wait()?.is_none())
     }
 
     /// Waits for its end.
-    pub(super) fn answer(self) -> Result<Answer> {
+    pub(crate) fn answer(self) -> Result<Answer> {
         let ended = Ended::from(self.0.wait_with_output()?);
         let report = ended.json()?;
         let result = report["results"].get(0).with_context(|| format!("{ended:#?}"))?;
@@ -94,6 +94,6 @@ impl Call {
 }
 
 /// Calls an action on `n01` to its end.
-pub(super) fn call(fleet: &Fleet, words: &[&str]) -> Result<Answer> {
+pub(crate) fn call(fleet: &Fleet, words: &[&str]) -> Result<Answer> {
     Call::begin(fleet, words)?.answer()
 }

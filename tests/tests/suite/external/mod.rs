@@ -3,6 +3,6 @@
 mod choria;
 mod facts;
 mod folder;
-mod kit;
+pub(crate) mod kit;
 mod samples;
 mod unruly;
