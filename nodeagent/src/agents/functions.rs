@@ -69,7 +69,7 @@ impl Functions {
         let actions = ACTIONS.iter().filter_map(|(builtin, action, input, schema)| {
             let agent = agents.get(builtin.name())?;
             matches!(agent.kind, Kind::Builtin(kind) if kind == *builtin).then(|| {
-                let action = ActionName::new(*action).map_err(|error| error.to_string());
+                let action = ActionName::new(action).map_err(|error| error.to_string());
                 (*schema, action.map(|action| Source::Action { agent: Arc::clone(agent), action, input }))
             })
         });

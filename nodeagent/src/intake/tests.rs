@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::policies::PolicySource;
 
+mod asking;
+
 const START: u64 = 1_800_000_000_000;
 
 /// An agent with a read and a write, beside `node`.
@@ -28,10 +30,21 @@ fn registry() -> Registry {
                     "validation": "shellsafe", "maxlength": 10}}},
         ],
     });
-    std::fs::write(folder.path().join("shop.json"), schema.to_string()).unwrap();
-    let program = folder.path().join("shop");
-    std::fs::write(&program, "#!/bin/sh\n").unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let function = json!({
+        "metadata": {"name": "tier", "description": "d", "author": "a", "license": "l", "version": "1", "url": "u",
+            "timeout": 5},
+        "data": {
+            "input": {"query": {"prompt": "q", "description": "q", "type": "string", "optional": true,
+                "validation": "^[a-z]+$", "maxlength": 10}},
+            "output": {"name": {"description": "d", "display_as": "d", "type": "string"}},
+        },
+    });
+    for (name, schema) in [("shop", schema), ("tier", function)] {
+        std::fs::write(folder.path().join(name).with_extension("json"), schema.to_string()).unwrap();
+        let program = folder.path().join(name);
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
     let registry = Registry::load(&[], &[folder.path().to_owned()]);
     assert_eq!(registry.problems(), []);
     registry
@@ -159,6 +172,11 @@ impl Node {
     }
 
     fn take(&mut self, frames: &Frames) -> Step {
+        let now = Timestamp::from_millis(self.now);
+        self.with_intake(|intake, view| intake.message(frames, view, now))
+    }
+
+    fn with_intake(&mut self, ask: impl FnOnce(&mut Intake, &View<'_>) -> Step) -> Step {
         let view = View {
             node: NodeView {
                 identity: "web1",
@@ -174,7 +192,7 @@ impl Node {
             longest: Duration::from_secs(3600),
             policies: &self.policies,
         };
-        self.intake.message(frames, &view, Timestamp::from_millis(self.now))
+        ask(&mut self.intake, &view)
     }
 
     fn say(&mut self, said: &Said) -> Step {

@@ -37,17 +37,27 @@ const COMING_UP: Duration = Duration::from_secs(120);
 /// Host and name of the lab's broker.
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The sample agents of `examples/agents`: name, schema, program.
-const SAMPLE_AGENTS: [(&str, &str, &str); 3] = [
+/// The sample agents of `examples/agents` and their data functions: name of the files, schema, program.
+const SAMPLE_AGENTS: [(&str, &str, &str); 5] = [
     (
         "package",
         include_str!("../../../examples/agents/package.json"),
         include_str!("../../../examples/agents/package"),
     ),
     (
+        "package_data",
+        include_str!("../../../examples/agents/package_data.json"),
+        include_str!("../../../examples/agents/package_data"),
+    ),
+    (
         "service",
         include_str!("../../../examples/agents/service.json"),
         include_str!("../../../examples/agents/service"),
+    ),
+    (
+        "service_data",
+        include_str!("../../../examples/agents/service_data.json"),
+        include_str!("../../../examples/agents/service_data"),
     ),
     (
         "shop",

@@ -2,6 +2,7 @@
 
 mod acting;
 mod attack;
+mod data;
 mod examples;
 mod external;
 mod hostile_broker;
