@@ -2,6 +2,7 @@
 
 mod audit;
 mod kit;
+mod missing;
 mod packages;
 mod puppet;
 mod resources;
