@@ -1,5 +1,7 @@
 //! `orch-node`: reads its configuration and runs a node until it is told to stop.
 
+mod footprint;
+
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,10 +11,15 @@ use clap::Parser;
 use orch_nodeagent::config::{self, Changes, Config, ConfigError, Resolved};
 use orch_nodeagent::{Busy, NodeService, Problem, RunningNode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing_subscriber::EnvFilter;
 
 /// Threads for what blocks: reading facts and recording begun writes. They end when idle.
 const BLOCKING_THREADS: usize = 4;
+
+/// After its start, and from then on this often, a node gives back the code that it no longer needs.
+const SETTLED: Duration = Duration::from_secs(10);
+const FORGETS: Duration = Duration::from_secs(60);
 
 /// The service on every node of an orch fleet: receives calls, acts, answers.
 #[derive(Debug, Parser)]
@@ -117,11 +124,14 @@ async fn serve(args: &Args, mut resolved: Resolved, log_by: &LogBy) -> Result<()
     let config = resolved.clone().into_node().map_err(|e| Failure::Configuration(e.to_string()))?;
     let node = NodeService::start(config).map_err(|e| Failure::Configuration(e.to_string()))?;
     tracing::info!(identity = %node.identity(), version = env!("CARGO_PKG_VERSION"), "node starts");
+    let mut quiet = interval_at(Instant::now() + SETTLED, FORGETS);
+    quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => resolved = reload(args, resolved, &node, log_by),
+            _ = quiet.tick() => footprint::give_back_code(),
             () = node.ended() => return Err(Failure::Broken("the node's task ended unexpectedly".to_owned())),
         }
     }
