@@ -44,28 +44,31 @@ impl Record {
     pub(crate) fn note(&self, decision: Decision) -> Option<Answer> {
         let call = decision.call;
         let error = self.audit().note(decision, entropy::now()).err()?;
-        tracing::error!(%call, problem = error.full(), "the audit cannot be written");
-        self.audit().is_strict().then(unaudited)
+        let answer = unaudited(call, &error);
+        self.audit().is_strict().then_some(answer)
     }
 
     /// Records that a write begins and waits for the disk. Where the record cannot be kept the write may not begin, and
     /// this is its answer.
     #[must_use]
     pub(crate) fn begin(&self, work: &Work) -> Option<Answer> {
-        // No lock is held while the disk is waited for, so that others can be recorded meanwhile.
-        let decided = self.append_decision(work.decision.clone());
-        if let Err(error) = decided.and_then(audit::Unsynced::sync) {
-            tracing::error!(call = %work.call, problem = error.full(), "a write is refused because it cannot be audited");
-            return Some(unaudited());
+        // Both are appended before either is waited for: on most file systems one wait then does for both. No lock is held while the
+        // disk is waited for, so that others can be recorded meanwhile.
+        let decided = match self.append_decision(work.decision.clone()) {
+            Ok(decided) => decided,
+            Err(error) => return Some(unaudited(work.call, &error)),
+        };
+        let begun = match self.append_begin(work) {
+            Ok(begun) => begun,
+            Err(error) => return Some(unrecorded(work.call, &error)),
+        };
+        if let Err(error) = decided.sync() {
+            let answer = unaudited(work.call, &error);
+            // It did not begin after all.
+            self.end(work.call, &answer);
+            return Some(answer);
         }
-        let begun = self.append_begin(work);
-        let error = begun.and_then(started::Unsynced::sync).err()?;
-        tracing::error!(
-            call = %work.call,
-            problem = error.full(),
-            "a write is refused because its begin cannot be recorded"
-        );
-        Some(Answer::rejected(code::STATE, "this node cannot record that the action begins"))
+        begun.sync().err().map(|error| unrecorded(work.call, &error))
     }
 
     /// Records how a write ended, without waiting for the disk; whether [`Record::compact`] is due.
@@ -134,8 +137,14 @@ impl Record {
     }
 }
 
-fn unaudited() -> Answer {
+fn unaudited(call: CallId, error: &FileError) -> Answer {
+    tracing::error!(%call, problem = error.full(), "the audit cannot be written");
     Answer::rejected(code::AUDIT, "this node cannot write its audit")
+}
+
+fn unrecorded(call: CallId, error: &FileError) -> Answer {
+    tracing::error!(%call, problem = error.full(), "a write is refused because its begin cannot be recorded");
+    Answer::rejected(code::STATE, "this node cannot record that the action begins")
 }
 
 fn told(call: CallId, recorded: Result<(), FileError>) {
