@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 pub use self::asking::Question;
+pub(crate) use self::asking::Unbegun;
 use self::asking::{ASKING, Answers, Asking, Asks};
 use self::authorise::{Asked, Refused, authorise, decision, neutral};
 use self::refusal::{Refusal, check_time, is_forgettable};
@@ -356,10 +357,11 @@ impl Intake {
         if let Target::Query(text) = &call.target {
             let query = Query::parse(text)
                 .map_err(|error| Refusal::because(code::MALFORMED, format!("the query: {error}")))?;
-            if !query.may_match(&view.node) {
+            let matches = asks.with(view, |node| query.matches(node));
+            // Looked at only where answers are missing, so that a query without functions is decided once.
+            if asks.lacks_answers() && !query.may_match(&view.node) {
                 return Err(Refusal::Skipped);
             }
-            let matches = asks.with(view, |node| query.matches(node));
             self.settled(asks.take(asked, view))?;
             if !matches {
                 return Err(Refusal::Skipped);
@@ -469,15 +471,17 @@ impl Intake {
         if is_forgettable(cancel.call, now) {
             return Self::quiet(&mut self.counters.expired);
         }
-        let was_asking = self.asking.remove(&cancel.call).is_some();
-        if let Target::Query(text) = &cancel.target
-            && !was_asking
-            && !Query::parse(text).is_ok_and(|query| query.matches(&view.node))
+        let answer = Answer::rejected(code::CANCELLED, "cancelled before it began");
+        if let Some(asking) = self.asking.remove(&cancel.call) {
+            let body = asking.opened.body(&self.keys).ok();
+            self.refused.extend(asking.refused(view, body.as_ref(), &answer));
+        } else if let Target::Query(text) = &cancel.target
+            // Functions are not asked for it: a node that the query could mean must not begin either.
+            && !Query::parse(text).is_ok_and(|query| query.may_match(&view.node))
         {
             return Self::quiet(&mut self.counters.filtered);
         }
         // The call may still be on its way; it must not begin when it comes.
-        let answer = Answer::rejected(code::CANCELLED, "cancelled before it began");
         self.counters.ended(answer.ending);
         let ended = Ended::Done(Box::new(answer), 0);
         self.spool.put(cancel.call, &ended, true, now);
@@ -518,17 +522,20 @@ impl Intake {
     }
 
     /// Ends the calls that wait for answers: none of them has begun, and none will.
-    pub(crate) fn refuse_asking(&mut self, answer: &Answer, now: Timestamp) -> Vec<Reply> {
-        let mut replies = Vec::new();
+    pub(crate) fn refuse_asking(&mut self, answer: &Answer, view: &View<'_>, now: Timestamp) -> Vec<Unbegun> {
+        let mut unbegun = Vec::new();
         for (call, asking) in std::mem::take(&mut self.asking) {
             let Some(Asked { caller, .. }) = Asked::of(&asking.opened) else { continue };
+            let body = asking.opened.body(&self.keys).ok();
+            self.refused.extend(asking.refused(view, body.as_ref(), answer));
             self.counters.ended(answer.ending);
             let ended = Ended::Done(Box::new(answer.clone()), 0);
             self.spool.put(call, &ended, false, now);
             self.spool.belongs_to(call, caller);
-            replies.push(reply(call, &asking.reply_to, Duration::ZERO, ended));
+            let write = asking.write(view, body.as_ref());
+            unbegun.push(Unbegun { reply: reply(call, &asking.reply_to, Duration::ZERO, ended), write });
         }
-        replies
+        unbegun
     }
 
     /// Refusals since this was asked last, for the audit.

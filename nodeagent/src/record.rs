@@ -6,6 +6,7 @@ use orch_link::entropy;
 use orch_wire::audit::{Decision, Head, Outcome};
 use orch_wire::body::{Answer, Ending, code};
 use orch_wire::ids::{CallId, MessageId};
+use orch_wire::time::Timestamp;
 
 use crate::audit::{self, Audit};
 use crate::files::FileError;
@@ -36,8 +37,13 @@ impl Record {
         self.audit().decide(decision, entropy::now())
     }
 
-    fn append_begin(&self, work: &Work) -> Result<started::Unsynced, FileError> {
-        self.started().begin(work.message, work.call, work.expires, entropy::now())
+    fn append_begin(
+        &self,
+        message: MessageId,
+        call: CallId,
+        expires: Timestamp,
+    ) -> Result<started::Unsynced, FileError> {
+        self.started().begin(message, call, expires, entropy::now())
     }
 
     /// Records a refusal, or a read that begins. Where the audit is strict and cannot be written, this is the answer.
@@ -58,7 +64,7 @@ impl Record {
             Ok(decided) => decided,
             Err(error) => return Some(unaudited(work.call, &error)),
         };
-        let begun = match self.append_begin(work) {
+        let begun = match self.append_begin(work.message, work.call, work.expires) {
             Ok(begun) => begun,
             Err(error) => return Some(unrecorded(work.call, &error)),
         };
@@ -85,11 +91,11 @@ impl Record {
     }
 
     /// Records a write that was refused after it had been taken on; waits for the disk.
-    pub(crate) fn refuse(&self, work: &Work, answer: &Answer) {
-        let recorded = self.append_begin(work).and_then(started::Unsynced::sync);
+    pub(crate) fn refuse(&self, message: MessageId, call: CallId, expires: Timestamp, answer: &Answer) {
+        let recorded = self.append_begin(message, call, expires).and_then(started::Unsynced::sync);
         match recorded {
-            Ok(()) => drop(self.end(work.call, answer)),
-            Err(_) => told(work.call, recorded),
+            Ok(()) => drop(self.end(call, answer)),
+            Err(_) => told(call, recorded),
         }
     }
 

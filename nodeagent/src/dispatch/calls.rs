@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Alarm, Dispatcher};
 use crate::act::{act, act_at_once, act_on_this_thread, crashed, interrupted};
 use crate::agents::{Job, Kind, NodeInfo};
-use crate::intake::{Step, View};
+use crate::intake::{Step, Unbegun, View};
 use crate::output::Piece;
 use crate::stats::Counters;
 use crate::work::{Reply, Work};
@@ -45,10 +45,22 @@ impl Dispatcher {
         self.take_step(step);
     }
 
-    pub(super) fn take_step(&mut self, step: Step) {
+    /// Ends the calls that wait for answers, and writes that down.
+    pub(super) fn refuse_asking(&mut self, answer: &Answer) -> Vec<Unbegun> {
+        let view = view(&self.info, &self.agents, &self.collectives, &self.policies, self.shared_machine);
+        let unbegun = self.intake.refuse_asking(answer, &view, entropy::now());
+        self.note_refused();
+        unbegun
+    }
+
+    fn note_refused(&mut self) {
         for refused in self.intake.take_refused() {
             self.note(refused);
         }
+    }
+
+    pub(super) fn take_step(&mut self, step: Step) {
+        self.note_refused();
         match step {
             Step::Quiet => {}
             Step::Reply(reply) => self.reply(reply),

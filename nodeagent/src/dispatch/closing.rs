@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use orch_link::entropy;
 use orch_wire::body::{Answer, code};
 use orch_wire::ids::CallId;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Alarm, Dispatcher};
 use crate::act::interrupted;
+use crate::intake::Unbegun;
 
 /// Time for killed actions to be gone at shutdown.
 const KILLING: Duration = Duration::from_secs(3);
@@ -50,13 +50,16 @@ impl Dispatcher {
             let answer =
                 Answer::rejected(code::OVERLOADED, "the node's agent ends, the action did not begin");
             if work.is_write {
-                self.record.refuse(&work, &answer);
+                self.record.refuse(work.message, work.call, work.expires, &answer);
             }
             self.note_refusal(&work, &answer);
             self.end(work.call, answer);
         }
         let answer = Answer::rejected(code::OVERLOADED, "the node's agent ends, the action did not begin");
-        for reply in self.intake.refuse_asking(&answer, entropy::now()) {
+        for Unbegun { reply, write } in self.refuse_asking(&answer) {
+            if let Some((message, expires)) = write {
+                self.record.refuse(message, reply.call, expires, &answer);
+            }
             self.reply(reply);
         }
     }

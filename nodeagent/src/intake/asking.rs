@@ -7,18 +7,20 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use orch_wire::audit::Decision;
+use orch_wire::body::{Answer, Call};
 use orch_wire::envelope::Opened;
-use orch_wire::ids::{OperatorName, Party};
+use orch_wire::ids::{MessageId, OperatorName, Party};
 use orch_wire::query::{DataCall, NodeView};
 use orch_wire::replay::Admission;
-use orch_wire::time::expires_at;
+use orch_wire::time::{Timestamp, expires_at};
 use orch_wire::topic::ReplyTopic;
 use serde_json::{Map, Value};
 
 use super::View;
 use super::authorise::{Asked, Refused, decision};
 use crate::agents::{Function, Source};
-use crate::work::Work;
+use crate::work::{Reply, Work};
 
 /// Most calls that wait for answers at one time.
 pub(super) const ASKING: usize = 64;
@@ -43,6 +45,30 @@ impl Asking {
     pub(super) fn is_of(&self, caller: &OperatorName) -> bool {
         matches!(&self.opened.header.sender, Party::Operator(sender) if sender == caller)
     }
+
+    /// Its end without a beginning, as the audit tells it.
+    pub(super) fn refused(&self, view: &View<'_>, body: Option<&Call>, answer: &Answer) -> Option<Decision> {
+        let verdict = Refused { code: answer.code.as_deref(), reason: &answer.message };
+        Some(decision(&Asked::of(&self.opened)?, view, body, Err(verdict)))
+    }
+
+    /// The message and how long it could be obeyed, if it asks for a write. One that cannot be read could be anything.
+    pub(super) fn write(&self, view: &View<'_>, body: Option<&Call>) -> Option<(MessageId, Timestamp)> {
+        let call = Asked::of(&self.opened)?.call;
+        let agent = view.registry.get(call.agent.as_str())?;
+        let is_write = agent.schema.action(call.action.as_str())?.is_write();
+        let header = &self.opened.header;
+        (is_write && !body.is_some_and(|body| body.dry_run))
+            .then(|| (header.id, expires_at(header.issued_at, header.ttl.into())))
+    }
+}
+
+/// A call that ended while it waited.
+#[derive(Debug)]
+pub(crate) struct Unbegun {
+    pub(crate) reply: Reply,
+    /// The message of a write, and until when it could be obeyed: the next agent must not.
+    pub(crate) write: Option<(MessageId, Timestamp)>,
 }
 
 /// A question to a data function.
@@ -91,6 +117,11 @@ impl<'a> Asks<'a> {
             missing.push((asked, Arc::clone(found)));
         }
         None
+    }
+
+    /// Whether a question came up that has no answer yet.
+    pub(super) fn lacks_answers(&self) -> bool {
+        !self.missing.borrow().is_empty()
     }
 
     /// The questions that must be answered first.

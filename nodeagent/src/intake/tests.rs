@@ -176,7 +176,7 @@ impl Node {
         self.with_intake(|intake, view| intake.message(frames, view, now))
     }
 
-    fn with_intake(&mut self, ask: impl FnOnce(&mut Intake, &View<'_>) -> Step) -> Step {
+    fn with_intake<T>(&mut self, ask: impl FnOnce(&mut Intake, &View<'_>) -> T) -> T {
         let view = View {
             node: NodeView {
                 identity: "web1",

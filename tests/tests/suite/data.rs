@@ -1,6 +1,7 @@
 //! Data functions: queries and policies that ask nodes for more than facts.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use orch_tests::answer::call;
@@ -102,6 +103,27 @@ fn a_policy_asks_a_function() -> Result<()> {
     call(&fleet, "n01", &["node.ping"])?.ok();
     for node in ["n02", "n03"] {
         call(&fleet, node, &["node.ping"])?.ended("rejected", "not_authorised");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_package_of_the_machine_is_found() -> Result<()> {
+    // Where the machine has no dpkg there is nothing to compare with.
+    let Ok(known) = Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "dpkg"]).output()
+    else {
+        return Ok(());
+    };
+    let version = String::from_utf8(known.stdout)?;
+    let fleet = fleet()?;
+    let all = &["n01", "n02", "n03"][..];
+    for (query, nodes) in [
+        (format!("package('dpkg').ensure='{version}'"), all),
+        (format!("package('dpkg').version='{version}' and tier().name=gold"), &["n01"]),
+        ("package('orch-no-such-package').ensure=absent".to_owned(), all),
+        ("package('orch-no-such-package').version=1".to_owned(), &[]),
+    ] {
+        assert_eq!(found(&fleet, &query)?, nodes, "{query}");
     }
     Ok(())
 }

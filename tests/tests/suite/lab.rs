@@ -50,6 +50,42 @@ fn another_process_reaches_a_lab_until_it_ends() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn queries_of_a_lab_ask_its_pretended_services() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("orch-").tempdir()?;
+    let orch = |args: &[&str]| -> Result<Ended> {
+        let output = Command::new(programs::path("orch"))
+            .env_clear()
+            .env("HOME", folder.path())
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(folder.path())
+            .args(["--config", "lab/orch.toml"])
+            .args(args)
+            .args(["--format", "json"])
+            .output()?;
+        Ok(output.into())
+    };
+    let mut start = Command::new(programs::path("orch"));
+    start.env_clear().env("HOME", folder.path()).env("PATH", "/usr/bin:/bin").current_dir(folder.path());
+    start.args(["lab", "3", "--dir", "lab"]);
+    let lab = Server::start(start, &folder.path().join("log"))?;
+    let config = folder.path().join("lab/orch.toml");
+    wait::until("the lab has written its configuration", || {
+        if config.exists() { Ok(()) } else { Err(lab.log()) }
+    });
+    let found = |query: &str| -> Result<Vec<String>> {
+        let nodes = orch(&["find", "-S", query])?.expect_code(0).json()?;
+        Ok(serde_json::from_value(nodes["nodes"].clone())?)
+    };
+    let running = found("service('nginx').status=running and package('nginx').version=1.24.0")?;
+    assert_eq!(running.len(), 3);
+    let one = &running[0];
+    orch(&["call", "service.stop", "service=nginx", "-I", one])?.expect_code(0);
+    assert_eq!(&found("service('nginx').status=stopped")?, &running[..1]);
+    assert_eq!(found("service('nginx').status=running")?, running[1..]);
+    Ok(())
+}
+
 /// What `/proc` says of a process under this name, in kilobytes.
 fn memory(pid: u32, field: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -25,6 +25,11 @@ impl Node {
         let now = Timestamp::from_millis(self.now);
         self.with_intake(|intake, view| intake.answered(call_id(call, START), asked, answer, view, now))
     }
+
+    fn refuse_asking(&mut self, answer: &Answer) -> Vec<Unbegun> {
+        let now = Timestamp::from_millis(self.now);
+        self.with_intake(|intake, view| intake.refuse_asking(answer, view, now))
+    }
 }
 
 #[test]
@@ -105,10 +110,42 @@ fn only_so_many_wait_and_all_are_answered_at_the_end() {
     assert_eq!(node.code(&asks(65, "tier().name=gold")), code::OVERLOADED);
     assert!(matches!(node.say(&asks(66, "role=web")), Step::Begin(_)), "others begin");
     let end = Answer::rejected(code::OVERLOADED, "it ends");
-    let replies = node.intake.refuse_asking(&end, Timestamp::from_millis(node.now));
-    assert_eq!(replies.len(), 64);
-    assert!(replies.iter().all(|reply| reply.answer == end));
+    let refused = node.refuse_asking(&end);
+    assert_eq!(refused.len(), 64);
+    assert!(refused.iter().all(|refused| refused.reply.answer == end));
     assert!(matches!(node.answer(1, None, Some("gold")), Step::Quiet));
+}
+
+#[test]
+fn what_ends_while_it_waits_is_audited_and_a_write_outlives_the_agent() {
+    let mut node = Node::new();
+    let write = |call| Said { action: "change", ..asks(call, "tier().name=gold") };
+    for said in [write(1), asks(2, "tier().name=gold"), Said { dry_run: true, ..write(3) }, write(4)] {
+        questions(node.say(&said));
+    }
+    let cancel = node.cancel(&write(4));
+    node.take(&cancel);
+    let audited = node.intake.take_refused();
+    assert_eq!(audited.len(), 1, "the cancelled one: {audited:?}");
+    assert_eq!((audited[0].call, audited[0].allowed), (call_id(4, START), false));
+    assert_eq!(audited[0].code.as_deref(), Some(code::CANCELLED));
+
+    let end = Answer::rejected(code::OVERLOADED, "it ends");
+    let refused = node.refuse_asking(&end);
+    let writes: Vec<_> = refused.iter().filter(|refused| refused.write.is_some()).collect();
+    assert_eq!(writes.len(), 1, "neither the read nor the dry run");
+    assert_eq!(writes[0].reply.call, call_id(1, START));
+    assert_eq!(node.intake.take_refused().len(), 3, "each is audited");
+}
+
+#[test]
+fn a_cancel_by_a_query_that_asks_goes_before_its_call() {
+    let mut node = Node::new();
+    let cancel = node.cancel(&asks(1, "role=web and tier().name=gold"));
+    node.take(&cancel);
+    assert_eq!(node.code(&asks(1, "role=web and tier().name=gold")), code::CANCELLED);
+    let cancel = node.cancel(&asks(2, "role=db and tier().name=gold"));
+    assert!(matches!(node.take(&cancel), Step::Quiet), "this node cannot be meant");
 }
 
 #[test]
