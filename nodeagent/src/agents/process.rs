@@ -1,4 +1,7 @@
-//! Runs a program in a process group of its own, within limits; when it must end, the whole group ends.
+//! Runs a program in a process group of its own, within limits; when it must end, the whole group ends, and its children that have left
+//! the group.
+
+mod family;
 
 use std::ffi::OsString;
 use std::io;
@@ -13,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::family::Family;
 use crate::output::{Output, Tap};
 
 /// Enough of an output stream to say why a program failed: programs put the reason at the end.
@@ -64,11 +68,15 @@ pub(crate) struct Ran {
 /// Kills the group when dropped armed: an action whose task is aborted must not leave its processes behind.
 struct Group {
     leader: Option<Pid>,
+    family: Family,
 }
 
 impl Group {
-    fn signal(&self, signal: Signal) {
+    fn signal(&mut self, signal: Signal) {
         if let Some(leader) = self.leader {
+            // First, while parents can still be asked for their children.
+            self.family.look(leader);
+            self.family.signal(signal);
             // It fails only when the group has ended.
             let _ = kill_process_group(leader, signal);
         }
@@ -167,7 +175,7 @@ async fn pass_on(tap: &mut Option<Tap>) {
 pub(crate) async fn run(spec: Spec<'_>) -> io::Result<Ran> {
     let mut child = spawn(&spec).await?;
     let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let mut group = Group { leader };
+    let mut group = Group { leader, family: Family::default() };
     if let (Some(limit), Some(leader)) = (spec.memory, leader) {
         let limits = Rlimit { current: Some(limit), maximum: Some(limit) };
         prlimit(Some(leader), Resource::Data, limits)?;

@@ -106,3 +106,28 @@ async fn the_last_words_before_a_kill_are_heard() {
     // The shell may tell of the `sleep` that was ended with it.
     assert!(said.starts_with("here\n") && said.contains("dying\n"), "{said:?}");
 }
+
+#[tokio::test]
+async fn children_that_have_left_the_group_end_too() {
+    let (outputs, mut pieces) = Outputs::new();
+    let output = outputs.of(entropy::call_id());
+    // The one ends at once, the other only by force, and its own child has a group of its own again.
+    let script = "setsid sleep 600 & echo $!
+        setsid sh -c 'trap : TERM; setsid sleep 600 & echo $!; while :; do sleep 600; done' & echo $!
+        wait";
+    let ran = run_within(script, Duration::from_millis(500), &output).await;
+    assert_eq!(ran.end, End::TimedOut);
+    let told = taken(&mut pieces);
+    // The shell may tell of what was ended, too.
+    let pids: Vec<u32> = told.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(pids.len(), 3, "{told}");
+    for pid in pids {
+        let gone = async {
+            let stat = format!("/proc/{pid}/stat");
+            while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), gone).await.unwrap_or_else(|_| panic!("{pid} goes on"));
+    }
+}
