@@ -109,9 +109,9 @@ fn a_policy_asks_a_function() -> Result<()> {
 
 #[test]
 fn a_package_of_the_machine_is_found() -> Result<()> {
-    // Where the machine has no dpkg there is nothing to compare with.
     let Ok(known) = Command::new("dpkg-query").args(["--show", "--showformat=${Version}", "dpkg"]).output()
     else {
+        eprintln!("not run: this machine has no dpkg");
         return Ok(());
     };
     let version = String::from_utf8(known.stdout)?;
