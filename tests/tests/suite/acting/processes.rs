@@ -38,7 +38,7 @@ fn processes_are_listed_counted_and_signalled() -> Result<()> {
     let dry = call(&fleet, &["process.signal", &pattern, "--dry-run"])?.ok();
     assert_eq!(dry["signalled"], json!([pid]));
     assert!(sleeper.0.try_wait()?.is_none());
-    assert_eq!(call(&fleet, &["process.signal", &pattern, "signal=HUP"])?.ok()["signalled"], json!([pid]));
+    assert_eq!(call(&fleet, &["process.signal", &pattern, "signal=USR1"])?.ok()["signalled"], json!([pid]));
     assert!(!sleeper.0.wait()?.success());
     call(&fleet, &["process.signal", &format!("pid={pid}")])?.ended("failed", "action");
 
