@@ -79,6 +79,9 @@ FACTS
     mkdir -p "$1/agents"
     cp "$here"/agents/* "$1/agents/"
     chmod -R go-w "$1/agents"
+    # They stand in the place of the built-in agents: what those change would be this machine, once for each node.
+    awk '{ print } $0 == "[agents]" { print "builtin = []" }' "$1/node.toml" >"$1/node.toml.new"
+    mv "$1/node.toml.new" "$1/node.toml"
 }
 
 make() {

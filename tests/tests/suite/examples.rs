@@ -58,6 +58,11 @@ fn of_25_real_nodes_the_right_ones_answer() -> Result<()> {
     let fleet = ExampleFleet { folder: tempfile::Builder::new().prefix("orch-").tempdir()? };
     fleet.script(&["start", &fleet.dir(), "25"])?.expect_code(0);
 
+    // Their services are pretended ones, each node's own: nothing of this machine is stopped.
+    fleet.orch(&["call", "service.stop", "service=nginx", "-I", "web1"])?.expect_code(0);
+    let stopped = fleet.orch(&["find", "-S", "service('nginx').status = stopped"])?.expect_code(0);
+    assert_eq!(stopped.stdout, "web1\n");
+
     let all = fleet.orch(&["ping", "--format", "json"])?.expect_code(0).json()?;
     assert_eq!(all["counts"]["ok"], 25, "{all:#}");
     let staging = fleet.orch(&["find", "-S", "role::web and environment = staging", "--format", "json"])?;
