@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
-use orch_wire::body::Ending;
-use orch_wire::header::{CallHeader, Header};
+use orch_wire::body::{Call, Ending};
+use orch_wire::header::{CallHeader, Header, Millis};
 use orch_wire::ids::{MessageId, RunId};
 use orch_wire::keys::Psk;
 use orch_wire::limits::{PROTOCOL, STORED_RESULTS};

@@ -32,14 +32,18 @@ fn fleet() -> Result<Fleet> {
     Ok(fleet)
 }
 
+/// The child of the action and its own process, once both run.
+fn processes(fleet: &Fleet) -> (String, String) {
+    (told(fleet, "n01", "child"), told(fleet, "n01", "self"))
+}
+
 #[test]
 fn an_interrupt_ends_what_reads_with_all_its_processes() -> Result<()> {
     let fleet = fleet()?;
     let call = start(&fleet, &["led.look"])?;
-    let (child, own) = (told(&fleet, "n01", "child"), told(&fleet, "n01", "self"));
+    let (child, own) = processes(&fleet);
     interrupted(call)?;
-    await_gone(&child);
-    await_gone(&own);
+    [child, own].iter().for_each(|pid| await_gone(pid));
     Ok(())
 }
 
@@ -47,7 +51,7 @@ fn an_interrupt_ends_what_reads_with_all_its_processes() -> Result<()> {
 fn an_interrupt_leaves_a_write_unless_it_is_told_otherwise() -> Result<()> {
     let fleet = fleet()?;
     let call = start(&fleet, &["led.change"])?;
-    let (child, own) = (told(&fleet, "n01", "child"), told(&fleet, "n01", "self"));
+    let (child, own) = processes(&fleet);
     interrupted(call)?;
     // A call that came after the interrupt has been answered: had there been a cancel, it would have come before.
     fleet.run(&["ping", "-I", "n01"]).expect_code(0);
@@ -62,10 +66,9 @@ fn an_interrupt_leaves_a_write_unless_it_is_told_otherwise() -> Result<()> {
         std::fs::remove_file(fleet.agent_state("n01", "led", name))?;
     }
     let call = start(&fleet, &["led.change", "--cancel-writes"])?;
-    let (child, own) = (told(&fleet, "n01", "child"), told(&fleet, "n01", "self"));
+    let (child, own) = processes(&fleet);
     interrupted(call)?;
-    await_gone(&child);
-    await_gone(&own);
+    [child, own].iter().for_each(|pid| await_gone(pid));
     Ok(())
 }
 
@@ -73,11 +76,10 @@ fn an_interrupt_leaves_a_write_unless_it_is_told_otherwise() -> Result<()> {
 fn a_time_limit_ends_all_processes_and_is_answered() -> Result<()> {
     let fleet = fleet()?;
     let call = start(&fleet, &["led.change", "--timeout", "1s"])?;
-    let (child, own) = (told(&fleet, "n01", "child"), told(&fleet, "n01", "self"));
+    let (child, own) = processes(&fleet);
     let ended = Ended::from(call.wait_with_output()?).expect_code(2);
     assert_eq!(ended.json()?["results"][0]["outcome"], "timed_out", "{ended:#?}");
-    await_gone(&child);
-    await_gone(&own);
+    [child, own].iter().for_each(|pid| await_gone(pid));
     Ok(())
 }
 
