@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory};
 use serde_json::{Map, Value, json};
-use tokio::runtime::Handle;
 
 use super::commit;
 use super::failure::{Failure, chain};
@@ -99,7 +98,7 @@ impl Script {
         let stage = Stage::new(ground.printer.clone());
         let cancel = ground.interrupts.token().child_token();
         let options = RunOptions {
-            fleet: FleetAccess::session(fleet.session().clone(), Handle::current()),
+            fleet: FleetAccess::session(fleet.session().clone()),
             schemas,
             params,
             output: stage.sink(),

@@ -3,10 +3,11 @@
 use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{Dynamic, Engine, OptimizationLevel};
 
-use super::context::SharedRun;
-use super::results::{OneResult, Results};
-use super::selection::Selection;
-use super::{call, collection, failure, flow, names, output, params, select};
+use super::functions::register_actions;
+use super::program::register_names;
+use super::run::{Branch, SharedRun, connect};
+use super::types::{OneResult, Results, Selection};
+use super::vocabulary;
 use crate::schemas::Schemas;
 
 /// Deepest calls of functions within each other. The stack of the script's thread is sized for it.
@@ -48,14 +49,9 @@ pub(crate) fn engine(schemas: &Schemas) -> Engine {
         .set_optimization_level(OptimizationLevel::None)
         .set_module_resolver(DummyModuleResolver::new())
         .disable_symbol("eval");
-    names::register(&mut engine);
-    failure::register(&mut engine);
-    output::register(&mut engine);
-    params::register(&mut engine);
-    select::register(&mut engine);
-    collection::register(&mut engine);
-    flow::register(&mut engine);
-    call::register(&mut engine, schemas);
+    register_names(&mut engine);
+    vocabulary::register(&mut engine);
+    register_actions(&mut engine, schemas);
     share_by_clone(&mut engine);
     engine
 }
@@ -64,11 +60,10 @@ pub(crate) fn engine(schemas: &Schemas) -> Engine {
 pub(crate) fn engine_of(run: &SharedRun) -> Engine {
     let mut engine = engine(&run.schemas);
     engine.set_default_tag(Dynamic::from(run.clone()));
-    output::connect(&mut engine, run);
-    let cancel = run.cancel.clone();
-    engine.on_progress(move |operations| {
+    connect(&mut engine, run);
+    engine.on_progress(|operations| {
         // A look takes a lock; one in 64 operations is soon enough.
-        (operations % 64 == 0 && cancel.is_cancelled()).then_some(Dynamic::UNIT)
+        (operations % 64 == 0 && Branch::is_cancelled()).then_some(Dynamic::UNIT)
     });
     engine
 }

@@ -2,10 +2,9 @@
 
 use rhai::{Dynamic, Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
-use super::compile::function_names;
-use super::failure::Failure;
 use super::nearest::nearest;
-use super::tokens::{Tokens, point};
+use super::program::{Tokens, function_names, point};
+use super::types::Failure;
 use crate::diagnostic::{Code, Diagnostic, Label, SourceText};
 use crate::schemas::Schemas;
 

@@ -4,46 +4,32 @@
 //! thread of its own, because everything in it blocks. Functions find their run in the engine's tag, so that one
 //! vocabulary serves both. Nothing is printed here: what a script says goes to an [`OutputSink`].
 //!
-//! | file | what |
+//! | folder or file | what |
 //! | --- | --- |
-//! | `compile.rs`, `shadow.rs`, `tokens.rs`, `names.rs` | from text to a compiled script; parameters it declares; places in it |
-//! | `run.rs`, `context.rs`, `engine.rs`, `access.rs` | one run: thread, shared state, engine with its limits, way to the nodes |
-//! | `errors.rs`, `failure.rs`, `nearest.rs` | errors: as diagnostics, as values of scripts, with suggestions |
-//! | `selection.rs`, `select.rs`, `filter.rs`, `queries.rs`, `expect.rs` | which nodes |
-//! | `call.rs` | calls of actions |
-//! | `results.rs`, `collection.rs`, `tables.rs`, `show.rs` | what came of them |
-//! | `output.rs`, `params.rs`, `flow.rs`, `values.rs` | the rest of the vocabulary |
+//! | `program/` | from text to a compiled script; the parameters it declares; places in it |
+//! | `check/` | what can be told of a script before it runs |
+//! | `vocabulary.rs`, `signature.rs` | how functions are described |
+//! | `functions/` | the functions of the language, one file per family |
+//! | `types/` | the values of the language |
+//! | `run/` | one run: thread, shared state, way to the nodes, output |
+//! | `engine.rs` | the engine with its limits and hooks |
+//! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
 
-mod access;
-mod call;
-mod collection;
-mod compile;
-mod context;
+mod check;
 mod engine;
 mod errors;
-mod expect;
-mod failure;
-mod filter;
-mod flow;
-mod names;
+mod functions;
 mod nearest;
-mod output;
-mod params;
+mod program;
 mod queries;
-mod results;
 mod run;
-mod select;
-mod selection;
-mod shadow;
-mod show;
-mod tables;
-mod tokens;
-mod values;
+mod signature;
+mod types;
+mod vocabulary;
 
-pub use access::FleetAccess;
-pub use compile::{Compiled, Param, compile};
-pub use context::{CallRecord, Standing};
-pub use output::{LogLevel, Output, OutputSink};
-pub use params::ParamType;
-pub(crate) use results::OWN_FIELDS;
-pub use run::{Ending, RunOptions, RunReport, run};
+pub use program::{Compiled, Param, ParamType, compile};
+pub use run::{
+    CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
+};
+pub(crate) use types::OWN_FIELDS;
+pub use vocabulary::{Example, Family, Function, families};

@@ -2,7 +2,7 @@
 
 use orch_wire::query::{ParseError, Query, QueryFault};
 
-use super::failure::{Failure, Kind, Outcome};
+use super::types::{Failure, Kind, Outcome};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::schemas::Schemas;
 

@@ -1,5 +1,6 @@
 //! A fleet that is written down, and scripts run against it.
 
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -153,7 +154,7 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
         move |request, _, cancel| {
             calls.add(format!("{}.{} {}", request.agent, request.action, described(&request.scope)));
             if dead {
-                return Err(orch_runner::client::CallError::Disconnected("refused".to_owned()));
+                return ready(Err(orch_runner::client::CallError::Disconnected("refused".to_owned())));
             }
             let (targets, unanswered) = match &request.scope {
                 Scope::All => (everyone(), Vec::new()),
@@ -161,13 +162,13 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
                 Scope::Nodes(nodes) => (nodes.clone(), Vec::new()),
             };
             let results = targets.iter().map(|node| answer(node, &request)).collect();
-            Ok(CallReport {
+            ready(Ok(CallReport {
                 results,
                 unanswered,
                 away: away.clone(),
                 interrupted: cancel.is_cancelled(),
                 ..CallReport::default()
-            })
+            }))
         },
         move |scope, _, cancel| {
             discoveries.add(format!("discover {}", described(&scope)));
@@ -176,13 +177,13 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
                 Scope::Query(query) => (heard(matching(query)), unanswered()),
                 Scope::Nodes(nodes) => (nodes.clone(), Vec::new()),
             };
-            Ok(Discovery {
+            ready(Ok(Discovery {
                 nodes,
                 unanswered,
                 away: lost.clone(),
                 interrupted: cancel.is_cancelled(),
                 ..Discovery::default()
-            })
+            }))
         },
     )
 }

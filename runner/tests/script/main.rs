@@ -8,5 +8,6 @@ mod flow;
 mod kit;
 mod language;
 mod params;
+mod reference;
 mod results;
 mod selections;

@@ -9,16 +9,16 @@ use orch_wire::outcome::{Counts, NodeResult};
 use orch_wire::schema::{ActionSchema, AgentSchema};
 use rhai::{Engine, Map};
 
-use super::context::{CallRecord, Standing};
-use super::failure::{Failure, Kind, Outcome, interrupted, usage};
-use super::nearest::nearest;
-use super::output::Output;
-use super::results::{Call, Results, quoted};
-use super::selection::{Found, Selection, folded, lost};
-use super::values::{Secrets, map_to_json};
 use crate::client::{CallError, CallReport, CallRequest, Manner, Scope};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
+use crate::script::nearest::nearest;
+use crate::script::run::{Branch, CallRecord, Output, Standing};
+use crate::script::types::{
+    Call, Failure, Found, Kind, Outcome, Results, Secrets, Selection, folded, interrupted, lost, map_to_json,
+    quoted, usage,
+};
+use crate::script::vocabulary::{Example, Family, Function};
 
 /// Distinct reasons that the message of a failed call lists; the rest is counted.
 const REASONS: usize = 5;
@@ -76,9 +76,9 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
     let run = &selection.run;
     let options = selection.options;
     // Whoever waits for a condition does not want to see every look at it.
-    let quiet = options.quiet || run.is_polling();
+    let quiet = options.quiet || Branch::is_polling();
     let action = action(schema, name)?;
-    run.check_cancelled()?;
+    Branch::check()?;
     let args = map_to_json(args, Secrets::Reveal).map_err(usage)?;
     let args = action.with_defaults(args);
     action.validate(&args).map_err(|faults| {
@@ -123,7 +123,7 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         Scope::All | Scope::Query(_) => None,
     };
     run.say(Output::CallBegins { schema: schema.clone(), action: name.to_owned(), quiet });
-    let sent = run.fleet.call(request, run.events(quiet), run.cancel.clone());
+    let sent = run.call(request, quiet);
     let mut report = match (sent, targets) {
         (Ok(report), _) => report,
         (Err(error @ CallError::Disconnected(_)), Some(nodes)) => unsent(nodes, &error),
@@ -144,7 +144,7 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         quiet,
     };
     run.say(Output::CallEnded(record.clone()));
-    let number = (!run.is_polling()).then(|| {
+    let number = (!Branch::is_polling()).then(|| {
         let mut state = run.state();
         state.calls.push(record);
         state.calls.len() - 1
@@ -177,7 +177,7 @@ fn unsent(nodes: Vec<NodeName>, error: &CallError) -> CallReport {
 
 fn acted_on_nothing(selection: &Selection, schema: &AgentSchema, action: &str) {
     let run = &selection.run;
-    if !run.is_polling() {
+    if !Branch::is_polling() {
         run.state().acted_on_nothing = true;
         run.warn(format!(
             "{}.{action} was called on no nodes: `{}` selects none",
@@ -215,14 +215,9 @@ fn failed(results: &Results, counts: Counts) -> Failure {
     failure
 }
 
-/// Teaches an engine the calls: agents are properties of a selection, actions methods of an agent.
-pub(crate) fn register(engine: &mut Engine, schemas: &Schemas) {
-    engine
-        .register_type_with_name::<Agent>("agent")
-        .register_indexer_get(agent)
-        .register_fn("invoke", |selection: &mut Selection, name: &str| invoke(selection, name, Map::new()))
-        .register_fn("invoke", invoke);
-    // Agents share names of actions: one method serves all that have it.
+/// Teaches an engine the actions of these agents: methods of an agent. Agents share names of actions, and one method
+/// serves all that have it.
+pub(crate) fn register_actions(engine: &mut Engine, schemas: &Schemas) {
     let actions: BTreeSet<&str> =
         schemas.iter().flat_map(|schema| schema.actions.keys().map(String::as_str)).collect();
     for name in actions {
@@ -236,3 +231,53 @@ pub(crate) fn register(engine: &mut Engine, schemas: &Schemas) {
             });
     }
 }
+
+fn types(engine: &mut Engine) {
+    engine.register_type_with_name::<Agent>("agent");
+}
+
+pub(super) const FAMILY: Family = Family {
+    title: "Calls",
+    text: "`selection.AGENT.ACTION(#{…})` calls an action on all nodes of a selection at once, and gives their results. The \
+           arguments are checked against the schema of the action before anything is sent. More bad nodes than tolerated \
+           are an error, which carries the results.",
+    types,
+    functions: &[
+        Function {
+            forms: &["selection[agent: string] -> agent"],
+            text: "The agent of this name, on these nodes. Agents are properties too: `web.service` is `web[\"service\"]`.",
+            example: Example {
+                script: r##"
+                    let web = nodes("role::web");
+                    let answers = web.service.status(#{ service: "shop" });
+                    print(answers.summary("status"));
+                    try {
+                        nodes("role::bad").service.restart(#{ service: "shop" });
+                    } catch (error) {
+                        for result in error.results.failed { print(`${result.node}: ${result.message}`); }
+                    }"##,
+                prints: r#"
+                    running  3
+                    bad1: the unit is masked"#,
+            },
+            register: |engine| {
+                engine.register_indexer_get(agent);
+            },
+        },
+        Function {
+            forms: &["selection.invoke(action: action, arguments?: map) -> results"],
+            text: "Calls an action by its name: for names that are put together, and for actions that cannot be methods.",
+            example: Example {
+                script: r##"print(nodes("role::db").invoke("service.status", #{ service: "shop" }).summary("status"));"##,
+                prints: "stopped  1",
+            },
+            register: |engine| {
+                engine
+                    .register_fn("invoke", |selection: &mut Selection, name: &str| {
+                        invoke(selection, name, Map::new())
+                    })
+                    .register_fn("invoke", invoke);
+            },
+        },
+    ],
+};

@@ -4,11 +4,10 @@ use orch_wire::ids::{CollectiveName, NodeName};
 use orch_wire::query::filter::{Filter, FilterError};
 use rhai::{Dynamic, Map};
 
-use super::failure::{Failure, Kind, Outcome, usage};
-use super::queries::{malformed, refused};
-use super::values::{self, Secrets};
 use crate::client::Scope;
 use crate::schemas::Schemas;
+use crate::script::queries::{malformed, refused};
+use crate::script::types::{Failure, Kind, Outcome, Secrets, shown, to_json, usage};
 
 const KEYS: &str = "`query`, `facts`, `classes`, `agents`, `identities`, `collective`";
 
@@ -76,8 +75,8 @@ fn collective(name: &str) -> Outcome<String> {
 fn facts(value: &Dynamic) -> Outcome<Vec<String>> {
     let Ok(map) = value.as_map_ref() else { return texts("facts", value) };
     let comparison = |(name, value): (&rhai::Identifier, &Dynamic)| {
-        let value = values::to_json(value, Secrets::Mask).map_err(usage)?;
-        let text = values::shown(&value);
+        let value = to_json(value, Secrets::Mask).map_err(usage)?;
+        let text = shown(&value);
         let operator = if text.starts_with(['=', '!', '<', '>']) { " " } else { " = " };
         Ok(format!("{name}{operator}{text}"))
     };

@@ -1,6 +1,5 @@
 //! What all functions of one run share: the fleet, the schemas, where output goes, and what has happened.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,13 +7,13 @@ use orch_wire::schema::AgentSchema;
 use rhai::NativeCallContext;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use super::access::FleetAccess;
-use super::failure::{Outcome, interrupted, usage};
+use super::branch::Branch;
 use super::output::{Output, OutputSink};
-use crate::client::{CallEvent, CallReport, EventSink, Manner};
+use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
 use crate::schemas::Schemas;
+use crate::script::types::{Outcome, usage};
 
 /// Whether a call has a part in the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +57,6 @@ pub(crate) struct Run {
     pub(crate) fleet: FleetAccess,
     pub(crate) schemas: Schemas,
     pub(crate) output: OutputSink,
-    pub(crate) cancel: CancellationToken,
     pub(crate) runtime: Handle,
     /// Time limit of actions instead of that of their schemas.
     pub(crate) timeout: Option<Duration>,
@@ -67,8 +65,6 @@ pub(crate) struct Run {
     /// Blake3 of the script.
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
-    /// How many `wait_until` are around what runs now.
-    polling: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -80,7 +76,6 @@ pub(crate) struct RunParts {
     pub(crate) fleet: FleetAccess,
     pub(crate) schemas: Schemas,
     pub(crate) output: OutputSink,
-    pub(crate) cancel: CancellationToken,
     pub(crate) runtime: Handle,
     pub(crate) timeout: Option<Duration>,
     pub(crate) manner: Manner,
@@ -91,20 +86,17 @@ pub(crate) struct RunParts {
 
 impl Run {
     pub(crate) fn new(parts: RunParts) -> SharedRun {
-        let RunParts { fleet, schemas, output, cancel, runtime, timeout, manner, params, digest, commit } =
-            parts;
+        let RunParts { fleet, schemas, output, runtime, timeout, manner, params, digest, commit } = parts;
         Arc::new(Self {
             fleet,
             schemas,
             output,
-            cancel,
             runtime,
             timeout,
             manner,
             params,
             digest,
             commit,
-            polling: AtomicUsize::new(0),
             state: Mutex::default(),
         })
     }
@@ -137,21 +129,14 @@ impl Run {
         })
     }
 
-    /// Ends the script when the run was cancelled.
-    pub(crate) fn check_cancelled(&self) -> Outcome<()> {
-        if self.cancel.is_cancelled() { Err(interrupted()) } else { Ok(()) }
+    /// Makes a call and waits for what comes of it, or for the end of the branch.
+    pub(crate) fn call(&self, request: CallRequest, quiet: bool) -> Result<CallReport, CallError> {
+        self.runtime.block_on(self.fleet.call(request, self.events(quiet), Branch::here().cancel))
     }
 
-    /// Runs something whose calls have no part in the exit code.
-    pub(crate) fn while_polling<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.polling.fetch_add(1, Ordering::Relaxed);
-        let done = work();
-        self.polling.fetch_sub(1, Ordering::Relaxed);
-        done
-    }
-
-    pub(crate) fn is_polling(&self) -> bool {
-        self.polling.load(Ordering::Relaxed) > 0
+    /// Finds the nodes of a scope.
+    pub(crate) fn discover(&self, scope: Scope, quiet: bool) -> Result<Discovery, CallError> {
+        self.runtime.block_on(self.fleet.discover(scope, self.events(quiet), Branch::here().cancel))
     }
 }
 

@@ -11,16 +11,17 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::access::FleetAccess;
-use super::compile::Compiled;
+use super::branch::Branch;
 use super::context::{CallRecord, Run, RunParts, SharedRun, Standing, State};
-use super::engine::{STACK, engine_of};
-use super::errors;
-use super::failure::Failure;
 use super::output::OutputSink;
 use crate::client::Manner;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::exit::{Exit, Tally};
 use crate::schemas::Schemas;
+use crate::script::engine::{STACK, engine_of};
+use crate::script::errors;
+use crate::script::program::Compiled;
+use crate::script::types::Failure;
 
 /// What a script runs with.
 #[derive(Clone)]
@@ -91,13 +92,15 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let cancel = cancel.child_token();
     let _ends_with_us = cancel.clone().drop_guard();
     let runtime = Handle::current();
-    let parts = RunParts { fleet, schemas, output, cancel, runtime, timeout, manner, params, digest, commit };
+    let branch = Branch::new(cancel.clone());
+    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, params, digest, commit };
     let run = Run::new(parts);
 
     let (done, ended) = oneshot::channel();
     let (worker, compiled) = (run.clone(), script.clone());
     let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn(move || {
-        let ending = std::panic::catch_unwind(AssertUnwindSafe(|| evaluate(&worker, &compiled)));
+        let ending =
+            std::panic::catch_unwind(AssertUnwindSafe(|| branch.run(|| evaluate(&worker, &compiled))));
         let _ = done.send(ending);
     });
     let outcome = match thread {

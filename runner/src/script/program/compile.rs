@@ -3,17 +3,16 @@
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use serde_json::{Map, Value};
 
-use super::engine::engine;
-use super::errors;
-use super::nearest::nearest;
 use super::params::ParamType;
-use super::queries::fault_of_literal;
-use super::results::quoted;
-use super::shadow;
 use super::tokens::Tokens;
-use super::values::{Secrets, to_json};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::schemas::Schemas;
+use crate::script::check;
+use crate::script::engine::engine;
+use crate::script::errors;
+use crate::script::nearest::nearest;
+use crate::script::queries::fault_of_literal;
+use crate::script::types::{Secrets, quoted, to_json};
 
 /// Positions in a script are counted in 16 bits.
 const MOST_LINES: usize = 65_535;
@@ -72,7 +71,7 @@ pub fn compile(source: &SourceText, schemas: &Schemas) -> Result<Compiled, Vec<D
     for (position, text) in &found.queries {
         faults.extend(fault_of_literal(schemas, source, place(*position), text));
     }
-    faults.extend(shadow::faults(&engine, &ast, source, &tokens));
+    faults.extend(check::shadowed(&engine, &ast, source, &tokens));
     if !faults.is_empty() {
         return Err(faults);
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rhai::{Array, Blob, Dynamic, ImmutableString};
 use serde_json::{Map, Number, Value};
 
-use super::params::Secret;
 use super::results::{OneResult, Results};
-use super::select::Selection;
+use super::secret::Secret;
+use super::selection::Selection;
 use super::tables::Tallied;
 use crate::config::parse_span;
 

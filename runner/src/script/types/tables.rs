@@ -3,7 +3,7 @@
 use orch_wire::ids::NodeName;
 use orch_wire::nodeset::natural_order;
 use orch_wire::outcome::NodeResult;
-use rhai::{Array, Dynamic, Engine, INT};
+use rhai::{Array, INT};
 use serde_json::{Map, Value};
 
 use super::failure::{Outcome, usage};
@@ -17,32 +17,48 @@ pub(crate) struct Tallied {
     counts: Vec<(Value, usize)>,
 }
 
-/// How often each value of a field came; nodes without one are left out, each element of a list counts.
-pub(crate) fn summary(results: &Results, name: &str) -> Outcome<Tallied> {
-    let mut counts: Vec<(Value, usize)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for (_, value) in results.field(name)? {
-        let values = match value {
-            Value::Array(list) => list,
-            one => vec![one],
-        };
-        for value in values.into_iter().filter(|value| !value.is_null()) {
-            let place = *places.entry(value.to_string()).or_insert(counts.len());
-            match counts.get_mut(place) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((value, 1)),
+impl Tallied {
+    /// How often each value of a field came; nodes without one are left out, each element of a list counts.
+    pub(crate) fn of(results: &Results, name: &str) -> Outcome<Self> {
+        let mut counts: Vec<(Value, usize)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for (_, value) in results.field(name)? {
+            let values = match value {
+                Value::Array(list) => list,
+                one => vec![one],
+            };
+            for value in values.into_iter().filter(|value| !value.is_null()) {
+                let place = *places.entry(value.to_string()).or_insert(counts.len());
+                match counts.get_mut(place) {
+                    Some((_, count)) => *count += 1,
+                    None => counts.push((value, 1)),
+                }
             }
         }
+        let text = |value: &Value| values::shown(value);
+        counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| natural_order(&text(&a.0), &text(&b.0))));
+        Ok(Self { counts })
     }
-    let text = |value: &Value| values::shown(value);
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| natural_order(&text(&a.0), &text(&b.0))));
-    Ok(Tallied { counts })
-}
 
-impl Tallied {
-    fn get(&self, name: &str) -> INT {
+    /// How often a value came.
+    pub(crate) fn get(&self, name: &str) -> INT {
         let named = |(value, _): &&(Value, usize)| values::shown(value) == name;
         self.counts.iter().find(named).map_or(0, |(_, count)| int(*count))
+    }
+
+    /// How many values there are.
+    pub(crate) fn count(&self) -> INT {
+        int(self.counts.len())
+    }
+
+    /// The values as texts, the most frequent first.
+    pub(crate) fn keys(&self) -> Array {
+        self.counts.iter().map(|(value, _)| values::shown(value).into()).collect()
+    }
+
+    /// The counts, the largest first.
+    pub(crate) fn values(&self) -> Array {
+        self.counts.iter().map(|(_, count)| int(*count).into()).collect()
     }
 
     /// Counts by the text of their values, the most frequent first.
@@ -91,10 +107,18 @@ struct Group {
     result: NodeResult,
 }
 
-pub(crate) fn fold_equal(results: &Results) -> Folded {
-    let groups = fold_results(results.iter()).into_iter();
-    Folded {
-        groups: groups.map(|group| Group { nodes: group.nodes, result: group.result.clone() }).collect(),
+impl Folded {
+    /// Equal answers of these results.
+    pub(crate) fn of(results: &Results) -> Self {
+        let groups = fold_results(results.iter()).into_iter();
+        Self {
+            groups: groups.map(|group| Group { nodes: group.nodes, result: group.result.clone() }).collect(),
+        }
+    }
+
+    /// How many groups there are.
+    pub(crate) fn count(&self) -> INT {
+        int(self.groups.len())
     }
 }
 
@@ -152,27 +176,4 @@ pub(crate) fn columns(results: &Results, fields: &Array) -> Outcome<String> {
         }
     }
     Ok(table(&names, rows, None).trim_end().to_owned())
-}
-
-pub(crate) fn register(engine: &mut Engine) {
-    engine
-        .register_type_with_name::<Tallied>("summary")
-        .register_iterator::<Tallied>()
-        .register_indexer_get(|tallied: &mut Tallied, name: &str| tallied.get(name))
-        .register_get("count", |tallied: &mut Tallied| int(tallied.counts.len()))
-        .register_fn("keys", |tallied: &mut Tallied| {
-            tallied.counts.iter().map(|(value, _)| values::shown(value).into()).collect::<Array>()
-        })
-        .register_fn("values", |tallied: &mut Tallied| {
-            tallied.counts.iter().map(|(_, count)| int(*count).into()).collect::<Array>()
-        })
-        .register_fn("to_string", |tallied: &mut Tallied| tallied.to_string())
-        .register_fn("to_debug", |tallied: &mut Tallied| tallied.to_string())
-        .register_type_with_name::<Folded>("folded")
-        .register_iterator::<Folded>()
-        .register_get("count", |folded: &mut Folded| int(folded.groups.len()))
-        .register_fn("to_string", |folded: &mut Folded| folded.to_string())
-        .register_fn("to_debug", |folded: &mut Folded| folded.to_string());
-    let list = |folded: &mut Folded| folded.clone().into_iter().map(Dynamic::from_map).collect::<Array>();
-    engine.register_fn("to_array", list);
 }

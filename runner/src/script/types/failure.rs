@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rhai::{Dynamic, Engine, EvalAltResult, Position};
+use rhai::{Dynamic, EvalAltResult, Position};
 
 use super::results::Results;
 use crate::diagnostic::Code;
@@ -147,17 +147,4 @@ pub(crate) fn interrupted() -> Box<EvalAltResult> {
 /// `call(…)` of the wrong sort of value.
 pub(crate) fn usage(message: impl Into<String>) -> Box<EvalAltResult> {
     Failure::new(Kind::Usage, message).into()
-}
-
-pub(crate) fn register(engine: &mut Engine) {
-    engine
-        .register_type_with_name::<Failure>("error")
-        .register_get("kind", |failure: &mut Failure| failure.kind.as_str())
-        .register_get("message", |failure: &mut Failure| failure.message.clone())
-        .register_get("results", |failure: &mut Failure| match &failure.results {
-            Some(results) => Dynamic::from(results.clone()),
-            None => Dynamic::UNIT,
-        })
-        .register_fn("to_string", |failure: &mut Failure| failure.to_string())
-        .register_fn("to_debug", |failure: &mut Failure| failure.to_string());
 }

@@ -1,9 +1,9 @@
 //! `expect`: a script goes on only with the nodes it was written for.
 
-use rhai::{Engine, INT, Map};
+use rhai::{INT, Map};
 
-use super::failure::{Failure, Kind, Outcome, usage};
-use super::selection::{Selection, folded};
+use crate::script::types::{Failure, Kind, Outcome, Selection, folded, usage};
+use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 /// What is demanded of a selection.
 struct Demand {
@@ -74,21 +74,46 @@ fn check(selection: &Selection, demand: &Demand) -> Outcome<Selection> {
     Err(failure.into())
 }
 
-pub(crate) fn register(engine: &mut Engine) {
-    engine
-        .register_fn("expect", |selection: &mut Selection, exactly: INT| {
-            check(selection, &Demand::new(exactly, exactly, &Map::new())?)
-        })
-        .register_fn("expect", |selection: &mut Selection, exactly: INT, options: Map| {
-            check(selection, &Demand::new(exactly, exactly, &options)?)
-        })
-        .register_fn("expect", |selection: &mut Selection, least: INT, most: INT| {
-            check(selection, &Demand::new(least, most, &Map::new())?)
-        })
-        .register_fn("expect", |selection: &mut Selection, least: INT, most: INT, options: Map| {
-            check(selection, &Demand::new(least, most, &options)?)
-        })
-        .register_fn("expect", |selection: &mut Selection, options: Map| {
-            check(selection, &Demand::new(0, INT::MAX, &options)?)
-        });
-}
+pub(super) const FAMILY: Family = Family {
+    title: "Expecting nodes",
+    text: "A script that goes on with other nodes than it was written for does harm.",
+    types: no_types,
+    functions: &[Function {
+        forms: &[
+            "selection.expect(exactly: int) -> selection",
+            "selection.expect(exactly: int, options: #{ unanswered?: int }) -> selection",
+            "selection.expect(least: int, most: int) -> selection",
+            "selection.expect(least: int, most: int, options: #{ unanswered?: int }) -> selection",
+            "selection.expect(options: #{ unanswered?: int }) -> selection",
+        ],
+        text: "Fails unless so many of the nodes are here, and all nodes have said whether they belong to it; \
+               `#{ unanswered: n }` allows n that have not. Gives the selection back.",
+        example: Example {
+            script: r#"
+                let web = nodes("role::web").expect(2, 10);
+                print(web.count);
+                try { nodes("role::db").expect(2); } catch (error) { print(error.message); }"#,
+            prints: r#"
+                3
+                expected 2 nodes for `role::db`, found 1"#,
+        },
+        register: |engine| {
+            engine
+                .register_fn("expect", |selection: &mut Selection, exactly: INT| {
+                    check(selection, &Demand::new(exactly, exactly, &Map::new())?)
+                })
+                .register_fn("expect", |selection: &mut Selection, exactly: INT, options: Map| {
+                    check(selection, &Demand::new(exactly, exactly, &options)?)
+                })
+                .register_fn("expect", |selection: &mut Selection, least: INT, most: INT| {
+                    check(selection, &Demand::new(least, most, &Map::new())?)
+                })
+                .register_fn("expect", |selection: &mut Selection, least: INT, most: INT, options: Map| {
+                    check(selection, &Demand::new(least, most, &options)?)
+                })
+                .register_fn("expect", |selection: &mut Selection, options: Map| {
+                    check(selection, &Demand::new(0, INT::MAX, &options)?)
+                });
+        },
+    }],
+};

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use orch_wire::schema::AgentSchema;
-use rhai::{Dynamic, Engine, Module, NativeCallContext};
+use rhai::Engine;
 use serde_json::Value;
 
-use super::context::{CallRecord, Run, SharedRun};
-use super::failure::{Outcome, usage};
-use super::values::{Secrets, to_json};
+use super::context::{CallRecord, SharedRun};
 use crate::client::{CallEvent, Discovery};
 
 /// Weight of a line that a script logs.
@@ -25,7 +23,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
+    pub(crate) const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
 
     /// The name of the level, which is that of its function in `log::`.
     pub const fn as_str(self) -> &'static str {
@@ -96,30 +94,4 @@ pub(crate) fn connect(engine: &mut Engine, run: &SharedRun) {
     let logged = run.output.clone();
     engine
         .on_debug(move |text, _, _| logged(Output::Log { level: LogLevel::Debug, message: text.to_owned() }));
-}
-
-fn emit(context: NativeCallContext<'_>, name: &str, value: Dynamic) -> Outcome<()> {
-    let run = Run::of(&context)?;
-    let value = to_json(&value, Secrets::Mask).map_err(usage)?;
-    run.state().emitted.insert(name.to_owned(), value.clone());
-    run.say(Output::Emit { name: name.to_owned(), value });
-    Ok(())
-}
-
-fn section(context: NativeCallContext<'_>, title: &str) -> Outcome<()> {
-    Run::of(&context)?.say(Output::Section(title.to_owned()));
-    Ok(())
-}
-
-pub(crate) fn register(engine: &mut Engine) {
-    engine.register_fn("emit", emit).register_fn("section", section);
-    let mut log = Module::new();
-    for level in LogLevel::ALL {
-        log.set_native_fn(level.as_str(), move |context: NativeCallContext<'_>, value: Dynamic| {
-            let message = context.call_native_fn::<rhai::ImmutableString>("to_string", (value,))?;
-            Run::of(&context)?.say(Output::Log { level, message: message.to_string() });
-            Ok(())
-        });
-    }
-    engine.register_static_module("log", log.into());
 }

@@ -1,43 +1,13 @@
-//! Parameters: `param(name, type, help)` and `param(name, type, help, default)`.
+//! Types of parameters: how a text or a value of a file is read as one.
 
 use std::fmt;
 use std::str::FromStr;
 
-use rhai::{Dynamic, Engine, INT, NativeCallContext};
+use rhai::INT;
 use serde_json::{Map, Number, Value};
-use zeroize::Zeroizing;
 
-use super::context::Run;
-use super::failure::{Failure, Kind, Outcome};
-use super::results::quoted;
-use super::values::{self, Secrets};
 use crate::config::parse_span;
-
-/// A value that is shown as `***`, and wiped when nobody needs it any more.
-#[derive(Clone)]
-pub(crate) struct Secret(std::sync::Arc<Zeroizing<String>>);
-
-impl Secret {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()).into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::script::types::quoted;
 
 /// Type of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,13 +132,6 @@ impl ParamType {
             Self::Choice(choices) => format!("one of {}", quoted(choices)),
         }
     }
-
-    fn value(&self, value: &Value) -> Dynamic {
-        match self {
-            Self::Secret => Dynamic::from(Secret::new(value.as_str().unwrap_or_default())),
-            _ => values::from_json(value),
-        }
-    }
 }
 
 fn json(text: &str) -> Option<Value> {
@@ -190,53 +153,6 @@ fn pairs(text: &str) -> Option<Value> {
     };
     let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
     pairs.map(pair).collect::<Option<Map<_, _>>>().map(Value::Object)
-}
-
-fn param(
-    context: NativeCallContext<'_>,
-    name: &str,
-    kind: &str,
-    _help: &str,
-    default: Option<Dynamic>,
-) -> Outcome<Dynamic> {
-    let declared = |why: String| Failure::new(Kind::Declaration, format!("the parameter `{name}`: {why}"));
-    let run = Run::of(&context)?;
-    let kind: ParamType = kind.parse().map_err(declared)?;
-    if let Some(given) = run.params.get(name) {
-        let value = kind
-            .read(given)
-            .map_err(|why| Failure::new(Kind::Parameter, format!("the parameter `{name}` {why}")))?;
-        return Ok(kind.value(&value));
-    }
-    let Some(default) = default else {
-        let missing = format!("the parameter `{name}` is missing");
-        return Err(Failure::new(Kind::Parameter, missing)
-            .help(format!("add `{name}=…` after the name of the script"))
-            .into());
-    };
-    // A default of nothing tells that the parameter was left out.
-    if default.is_unit() {
-        return Ok(default);
-    }
-    let value = values::to_json(&default, Secrets::Reveal).map_err(declared)?;
-    let value = kind.read(&value).map_err(|why| declared(format!("its default {why}")))?;
-    Ok(kind.value(&value))
-}
-
-pub(crate) fn register(engine: &mut Engine) {
-    engine
-        .register_type_with_name::<Secret>("secret")
-        .register_fn("to_string", |secret: &mut Secret| secret.to_string())
-        .register_fn("to_debug", |secret: &mut Secret| secret.to_string())
-        .register_fn("param", |context: NativeCallContext<'_>, name: &str, kind: &str, help: &str| {
-            param(context, name, kind, help, None)
-        })
-        .register_fn(
-            "param",
-            |context: NativeCallContext<'_>, name: &str, kind: &str, help: &str, default: Dynamic| {
-                param(context, name, kind, help, Some(default))
-            },
-        );
 }
 
 #[cfg(test)]

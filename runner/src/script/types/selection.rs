@@ -8,10 +8,9 @@ use orch_wire::ids::{ActionName, AgentName, NodeName};
 use orch_wire::nodeset::{fold, natural_order};
 use serde_json::{Map, Value};
 
-use super::context::{Run, SharedRun};
 use super::failure::{Failure, Kind, Outcome, interrupted};
-use super::output::Output;
 use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Scope};
+use crate::script::run::{Branch, Output, Run, SharedRun};
 
 /// How many nodes may end other than `ok` before a call raises an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,18 +186,15 @@ impl Selection {
             return Ok(found.clone());
         }
         let run = &self.run;
-        run.check_cancelled()?;
+        Branch::check()?;
         run.say(Output::Resolving { what: self.what().to_owned() });
-        let events = run.events(self.options.quiet);
-        let discovery = run
-            .fleet
-            .discover(self.members.scope.clone(), events, run.cancel.clone())
-            .map_err(|error| lost(&error))?;
+        let discovery =
+            run.discover(self.members.scope.clone(), self.options.quiet).map_err(|error| lost(&error))?;
         run.say(Output::Resolved { what: self.what().to_owned(), found: discovery.clone() });
         if discovery.interrupted {
             return Err(interrupted());
         }
-        if !run.is_polling() {
+        if !Branch::is_polling() {
             run.state().unanswered += discovery.unanswered.len();
         }
         let found = Arc::new(Found::discovered(discovery));
@@ -238,7 +234,7 @@ impl Selection {
 
 /// Whoever reads facts gets an error where a node did not answer, so that this call has no part in the exit code itself.
 fn ask_inventory(run: &Run, nodes: Vec<NodeName>) -> Outcome<CallReport> {
-    run.check_cancelled()?;
+    Branch::check()?;
     let named = |error: orch_wire::ids::NameError| Failure::new(Kind::Usage, error.to_string());
     let request = CallRequest {
         scope: Scope::Nodes(nodes),
@@ -253,8 +249,7 @@ fn ask_inventory(run: &Run, nodes: Vec<NodeName>) -> Outcome<CallReport> {
         dry_run: false,
         manner: Manner::default(),
     };
-    let report =
-        run.fleet.call(request, run.events(true), run.cancel.clone()).map_err(|error| lost(&error))?;
+    let report = run.call(request, true).map_err(|error| lost(&error))?;
     if report.interrupted { Err(interrupted()) } else { Ok(report) }
 }
 

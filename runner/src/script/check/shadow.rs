@@ -7,12 +7,10 @@ use std::any::TypeId;
 
 use rhai::{AST, Engine};
 
-use super::call::Agent;
-use super::results::{OneResult, Results};
-use super::select::Node;
-use super::selection::Selection;
-use super::tokens::Tokens;
 use crate::diagnostic::{Code, Diagnostic, SourceText};
+use crate::script::functions::Agent;
+use crate::script::program::Tokens;
+use crate::script::types::{Node, OneResult, Results, Selection};
 
 /// A diagnostic for each function that takes the place of a method.
 pub(crate) fn faults(

@@ -9,11 +9,11 @@ use orch_wire::schema::{ActionSchema, AgentSchema};
 use rhai::Dynamic;
 use serde_json::{Map, Value};
 
-use super::context::SharedRun;
 use super::failure::{Outcome, usage};
-use super::nearest::nearest;
 use super::values;
 use crate::client::CallReport;
+use crate::script::nearest::nearest;
+use crate::script::run::SharedRun;
 
 /// What a call was and what came of it; shared by all results that were taken from it.
 pub(crate) struct Call {

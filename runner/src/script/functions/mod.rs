@@ -1,0 +1,40 @@
+//! The functions of the language, one file per family. Each stands beside its description (`vocabulary.rs`).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
+//! | `options.rs`, `calling.rs` | calls of actions |
+//! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
+//! | `flow.rs`, `parameters.rs`, `talking.rs` | everything around |
+
+mod calling;
+mod condensing;
+mod errors;
+mod expecting;
+mod filters;
+mod flow;
+mod options;
+mod parameters;
+mod results;
+mod selecting;
+mod sets;
+mod talking;
+
+use super::vocabulary::Family;
+
+pub(crate) use calling::{Agent, register_actions};
+
+/// All families, in the order of the reference.
+pub(super) const FAMILIES: &[Family] = &[
+    selecting::FAMILY,
+    sets::FAMILY,
+    expecting::FAMILY,
+    options::FAMILY,
+    calling::FAMILY,
+    results::FAMILY,
+    condensing::FAMILY,
+    errors::FAMILY,
+    flow::FAMILY,
+    parameters::FAMILY,
+    talking::FAMILY,
+];

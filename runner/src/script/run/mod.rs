@@ -1,0 +1,15 @@
+//! One run of a script: its thread, what its functions share, its way to the nodes, and what it says.
+
+mod access;
+mod branch;
+mod context;
+mod evaluate;
+mod output;
+
+pub use access::FleetAccess;
+pub(crate) use branch::Branch;
+pub use context::{CallRecord, Standing};
+pub(crate) use context::{Run, SharedRun};
+pub use evaluate::{Ending, RunOptions, RunReport, run};
+pub(crate) use output::connect;
+pub use output::{LogLevel, Output, OutputSink};
