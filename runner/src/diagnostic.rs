@@ -37,6 +37,8 @@ codes! {
     TooLarge = "E0102", "The script is larger than positions in it can be counted.";
     Undefined = "E0103", "A name is not defined here.";
     Shadow = "E0104", "A function of the script would be called in the place of an action or a method.";
+    Import = "E0105", "A module cannot be imported.";
+    Captured = "E0106", "A closure changes what it cannot change.";
     Parameter = "E0110", "A parameter is missing, unknown or does not have its type.";
     Declaration = "E0111", "A `param(…)` does not declare a parameter.";
     UnknownFunction = "E0201", "There is no function of this name for these arguments.";
@@ -58,6 +60,11 @@ codes! {
     Limit = "E0307", "The script went over a limit of the engine.";
     Interrupted = "E0308", "The run was interrupted.";
     Internal = "E0399", "A mistake in orch itself.";
+    Unused = "W0101", "A variable is never used.";
+    UnknownField = "W0102", "The schema of an action does not declare this output.";
+    UnknownFact = "W0103", "No node is known to have this fact, and one of a similar name is.";
+    Unbounded = "W0104", "A write would act on the whole fleet, whatever its size.";
+    Unlooked = "W0105", "Bad nodes are tolerated, and nobody looks at the results.";
 }
 
 impl Serialize for Code {

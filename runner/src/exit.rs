@@ -46,7 +46,13 @@ impl Exit {
     /// call is not told from here: its outcomes are, by [`Tally::exit`].
     pub const fn of_failure(code: Code) -> Self {
         match code {
-            Code::Syntax | Code::TooLarge | Code::Undefined | Code::Shadow | Code::Declaration => Exit::Data,
+            Code::Syntax
+            | Code::TooLarge
+            | Code::Undefined
+            | Code::Shadow
+            | Code::Import
+            | Code::Captured
+            | Code::Declaration => Exit::Data,
             Code::Parameter => Exit::Usage,
             Code::Connection => Exit::Unavailable,
             Code::Interrupted => Exit::Interrupted,

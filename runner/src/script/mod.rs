@@ -27,7 +27,8 @@ mod signature;
 mod types;
 mod vocabulary;
 
-pub use program::{Compiled, Param, ParamType, compile};
+pub use check::Known;
+pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
 };

@@ -42,7 +42,8 @@ pub(crate) enum Type {
     /// A number of nodes, or a share such as `25%`.
     Portion,
     Array(Box<Type>),
-    Map,
+    /// A map with values of a type.
+    Map(Box<Type>),
     /// A map with these entries and no others.
     Keys(Vec<Field>),
     Closure {
@@ -144,17 +145,17 @@ impl Reader {
         let mut kind = Kind::Function;
         let mut params = Vec::new();
         if self.take(".") {
-            receiver = Some(named(&name)?);
+            receiver = Some(Type::named(&name)?);
             name = self.word()?.to_owned();
             kind = Kind::Property;
         } else if self.take("[") {
-            receiver = Some(named(&name)?);
+            receiver = Some(Type::named(&name)?);
             params.push(self.field()?);
             self.need("]")?;
             (name, kind) = (String::new(), Kind::Index);
         } else if let Some(sign) = ["+", "-", "&"].into_iter().find(|sign| self.begins(sign)) {
             self.need(sign)?;
-            receiver = Some(named(&name)?);
+            receiver = Some(Type::named(&name)?);
             params.push(Field { name: "other".to_owned(), optional: false, kind: self.one()? });
             (name, kind) = (sign.to_owned(), Kind::Operator);
         }
@@ -219,7 +220,11 @@ impl Reader {
             let returns = if ends { Type::Any } else { self.one()? };
             return Ok(Type::Closure { params, returns: Box::new(returns) });
         }
-        named(self.word()?)
+        let word = self.word()?;
+        if word == "map" && self.take("of ") {
+            return Ok(Type::Map(Box::new(self.one()?)));
+        }
+        Type::named(word)
     }
 
     fn begins(&self, what: &str) -> bool {
@@ -253,7 +258,7 @@ impl Reader {
 }
 
 /// Types that are a word.
-const NAMED: [(&str, Type); 25] = [
+const NAMED: [(&str, Type); 24] = [
     ("any", Type::Any),
     ("nothing", Type::Nothing),
     ("bool", Type::Bool),
@@ -268,7 +273,6 @@ const NAMED: [(&str, Type); 25] = [
     ("action", Type::Action),
     ("span", Type::Span),
     ("portion", Type::Portion),
-    ("map", Type::Map),
     ("selection", Type::Selection),
     ("node", Type::Node),
     ("agent", Type::Agent),
@@ -281,12 +285,41 @@ const NAMED: [(&str, Type); 25] = [
     ("secret", Type::Secret),
 ];
 
-fn named(word: &str) -> Result<Type, String> {
-    if word == "array" {
-        return Ok(Type::Array(Box::new(Type::Any)));
+impl Type {
+    /// The type of this name.
+    pub(crate) fn named(word: &str) -> Result<Self, String> {
+        match word {
+            "array" => return Ok(Type::Array(Box::new(Type::Any))),
+            "map" => return Ok(Type::Map(Box::new(Type::Any))),
+            _ => {}
+        }
+        let found = NAMED.iter().find(|(name, _)| *name == word);
+        found.map(|(_, kind)| kind.clone()).ok_or_else(|| format!("there is no type `{word}`"))
     }
-    let found = NAMED.iter().find(|(name, _)| *name == word);
-    found.map(|(_, kind)| kind.clone()).ok_or_else(|| format!("there is no type `{word}`"))
+}
+
+impl Type {
+    /// The type with its article, for sentences.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Type::Any => "anything".to_owned(),
+            Type::Nothing => "nothing".to_owned(),
+            Type::Results => "results".to_owned(),
+            Type::Folded => "folded results".to_owned(),
+            Type::Query => "a query".to_owned(),
+            Type::Fact => "the name of a fact".to_owned(),
+            Type::Field => "the name of a field".to_owned(),
+            Type::Action => "the name of an action, \"agent.action\"".to_owned(),
+            Type::Span => "a span of time such as \"30s\"".to_owned(),
+            Type::Portion => "a number of nodes, or a share such as \"10%\"".to_owned(),
+            Type::Array(_) => "an array".to_owned(),
+            Type::Map(_) | Type::Keys(_) => "a map".to_owned(),
+            Type::Closure { .. } => "a closure".to_owned(),
+            Type::OneOf(kinds) => kinds.iter().map(Type::described).collect::<Vec<_>>().join(" or "),
+            Type::Int | Type::Agent | Type::Error => format!("an {self}"),
+            named => format!("a {named}"),
+        }
+    }
 }
 
 impl fmt::Display for Type {
@@ -297,6 +330,8 @@ impl fmt::Display for Type {
         match self {
             Type::Array(items) if **items == Type::Any => f.write_str("array"),
             Type::Array(items) => write!(f, "[{items}]"),
+            Type::Map(values) if **values == Type::Any => f.write_str("map"),
+            Type::Map(values) => write!(f, "map of {values}"),
             Type::Keys(fields) => {
                 let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
                 write!(f, "#{{ {} }}", fields.join(", "))
@@ -338,6 +373,7 @@ mod tests {
             Form::parse("selection.each_of(ask: |node, int| bool, names: [string] or string)").unwrap();
         assert_eq!(form.params[0].to_string(), "ask: |node, int| bool");
         assert_eq!(form.params[1].to_string(), "names: [string] or string");
+        assert_eq!(Form::parse("a() -> map of selection").unwrap().returns.to_string(), "map of selection");
         assert_eq!(form.returns, Type::Nothing);
         assert_eq!(Form::parse("background(work: ||) -> task").unwrap().params[0].to_string(), "work: ||");
         assert_eq!(Form::parse("selection - selection -> selection").unwrap().kind, Kind::Operator);

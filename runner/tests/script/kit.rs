@@ -32,6 +32,8 @@ pub(crate) const AWAY: &str = "gone1";
 pub(crate) fn schemas() -> Schemas {
     let input = json!({"prompt": "P", "description": "Name", "type": "string", "optional": false,
         "validation": "^[a-z]+$", "maxlength": 20});
+    let mode = json!({"prompt": "M", "description": "How", "type": "list", "optional": true,
+        "list": ["soft", "hard"]});
     let service = json!({
         "metadata": {"name": "service", "description": "d", "author": "a", "license": "l", "version": "1.0",
             "url": "u", "timeout": 5},
@@ -40,7 +42,8 @@ pub(crate) fn schemas() -> Schemas {
                 "output": {"status": {"description": "d", "display_as": "Status", "type": "string"},
                     "pid": {"description": "d", "display_as": "Pid", "type": "integer"}},
                 "aggregate": [{"function": "summary", "args": ["status"]}]},
-            {"action": "restart", "description": "d", "effect": "write", "input": {"service": input},
+            {"action": "restart", "description": "d", "effect": "write",
+                "input": {"service": input, "mode": mode},
                 "output": {"status": {"description": "d", "display_as": "Status", "type": "string"}}},
         ]
     });

@@ -84,8 +84,7 @@ async fn the_end_of_a_cancelled_run_cannot_be_caught() {
 #[tokio::test]
 async fn a_script_can_reach_nothing_else() {
     assert!(fault("eval(\"1\");").contains("eval"));
-    let ran = ran("import \"/etc/passwd\" as p;").await;
-    assert!(ran.error().contains("/etc/passwd"), "{}", ran.error());
+    assert!(fault("import \"/etc/passwd\" as p;").contains("`/etc/passwd` cannot be imported"));
 }
 
 #[tokio::test]

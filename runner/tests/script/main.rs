@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
 
 mod calls;
+mod check;
 mod errors;
 mod flow;
 mod kit;

@@ -265,7 +265,7 @@ pub(super) const FAMILY: Family = Family {
             },
         },
         Function {
-            forms: &["results.group_by(field: field) -> map"],
+            forms: &["results.group_by(field: field) -> map of results"],
             text: "A map from each value of a field to the results that have it.",
             example: Example {
                 script: r##"

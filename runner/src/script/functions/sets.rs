@@ -211,7 +211,7 @@ pub(super) const FAMILY: Family = Family {
             },
         },
         Function {
-            forms: &["selection.group_by(fact: fact) -> map"],
+            forms: &["selection.group_by(fact: fact) -> map of selection"],
             text: "A map from each value of a fact to the nodes that have it; nodes without the fact stand under an empty \
                    name.",
             example: Example {

@@ -3,15 +3,14 @@
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use serde_json::{Map, Value};
 
+use super::library::Library;
+use super::modules::{File, Files};
 use super::params::ParamType;
 use super::tokens::Tokens;
-use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
-use crate::schemas::Schemas;
-use crate::script::check;
+use crate::diagnostic::{Code, Diagnostic, Severity, SourceText, Span};
+use crate::script::check::{self, Known};
 use crate::script::engine::engine;
-use crate::script::errors;
 use crate::script::nearest::nearest;
-use crate::script::queries::fault_of_literal;
 use crate::script::types::{Secrets, quoted, to_json};
 
 /// Positions in a script are counted in 16 bits.
@@ -19,11 +18,13 @@ const MOST_LINES: usize = 65_535;
 /// Longest script, in bytes.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// A compiled script.
+/// A compiled script, with everything that it imports.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     pub(crate) source: SourceText,
     pub(crate) ast: AST,
+    pub(crate) files: Files,
+    warnings: Vec<Diagnostic>,
     params: Vec<Param>,
     /// Whether some `param(…)` has a name that is only known when it runs.
     open: bool,
@@ -49,33 +50,38 @@ pub struct Param {
 /// Compiles a script and tells everything that is wrong with it as far as that can be told without running it.
 ///
 /// # Errors
-/// With at least one diagnostic.
-pub fn compile(source: &SourceText, schemas: &Schemas) -> Result<Compiled, Vec<Diagnostic>> {
+/// With at least one diagnostic that is an error, and the warnings.
+pub fn compile<'k>(source: &SourceText, known: impl Into<Known<'k>>) -> Result<Compiled, Vec<Diagnostic>> {
+    let known = known.into();
     too_large(source)?;
-    let engine = engine(schemas);
-    let ast = engine
-        .compile(&*source.text)
-        .map_err(|error| vec![errors::of_parsing(&engine, source, &error.0, error.1)])?;
+    let engine = engine(known.schemas);
+    let library = Library::default();
+    let files = Files::load(&engine, source, known.library.unwrap_or(&library))?;
+    let Some(File { ast, .. }) = files.script() else { return Err(Vec::new()) };
     let mut found = Found::default();
     ast.walk(&mut |path| {
         found.node(path);
         true
     });
-    let tokens = Tokens::of(&engine, &source.text);
-    let place = |position| tokens.at(position).unwrap_or(Span { line: 1, column: 1, length: 1 });
-    let mut faults: Vec<Diagnostic> = found
-        .faults
-        .into_iter()
-        .map(|(position, diagnostic)| diagnostic.at(source, place(position)))
-        .collect();
-    for (position, text) in &found.queries {
-        faults.extend(fault_of_literal(schemas, source, place(*position), text));
+    let mut faults = Vec::new();
+    if !found.faults.is_empty() {
+        let tokens = Tokens::of(&engine, &source.text);
+        let place = |position| tokens.at(position).unwrap_or(Span { line: 1, column: 1, length: 1 });
+        let declared = found.faults.into_iter();
+        faults.extend(declared.map(|(position, diagnostic)| diagnostic.at(source, place(position))));
     }
-    faults.extend(check::shadowed(&engine, &ast, source, &tokens));
-    if !faults.is_empty() {
+    faults.extend(check::findings(known, &engine, &files));
+    if faults.iter().any(|fault| fault.severity == Severity::Error) {
         return Err(faults);
     }
-    Ok(Compiled { source: source.clone(), ast, params: found.params, open: found.open })
+    Ok(Compiled {
+        source: source.clone(),
+        ast: ast.clone(),
+        warnings: faults,
+        params: found.params,
+        open: found.open,
+        files,
+    })
 }
 
 fn too_large(source: &SourceText) -> Result<(), Vec<Diagnostic>> {
@@ -97,6 +103,11 @@ impl Compiled {
     /// The text it was compiled from.
     pub fn source(&self) -> &SourceText {
         &self.source
+    }
+
+    /// What is hardly meant in it.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The parameters that it declares with literal names, in the order of the script.
@@ -157,7 +168,6 @@ impl Compiled {
 struct Found {
     params: Vec<Param>,
     open: bool,
-    queries: Vec<(Position, String)>,
     faults: Vec<(Position, Diagnostic)>,
 }
 
@@ -170,12 +180,8 @@ impl Found {
             Some(ASTNode::Stmt(Stmt::FnCall(call, position))) => (call, *position),
             _ => return,
         };
-        match (call.name.as_str(), call.args.as_slice()) {
-            ("param", [_, _, _] | [_, _, _, _]) => self.param(path, call, position),
-            ("nodes" | "where", [Expr::StringConstant(text, position)]) => {
-                self.queries.push((*position, text.to_string()));
-            }
-            _ => {}
+        if call.name == "param" && (3..=4).contains(&call.args.len()) {
+            self.param(path, call, position);
         }
     }
 

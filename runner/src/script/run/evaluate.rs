@@ -20,7 +20,7 @@ use crate::exit::{Exit, Tally};
 use crate::schemas::Schemas;
 use crate::script::engine::{STACK, engine_of};
 use crate::script::errors;
-use crate::script::program::Compiled;
+use crate::script::program::{Compiled, Loaded};
 use crate::script::types::Failure;
 
 /// What a script runs with.
@@ -133,7 +133,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken> {
-    let engine = engine_of(run);
+    let mut engine = engine_of(run);
+    engine.set_module_resolver(Loaded::new(script.files.clone()));
     let error = match engine.run_ast(&script.ast) {
         Ok(()) => return Ok(()),
         Err(error) => error,
