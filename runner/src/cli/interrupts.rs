@@ -1,6 +1,7 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, the last that is borne ends at once.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use orch_link::task::{self, Task};
@@ -13,7 +14,10 @@ use crate::report::{Printer, Stream};
 /// Watches for signals as long as it lives.
 pub(super) struct Interrupts {
     first: CancellationToken,
-    second: CancellationToken,
+    skip: CancellationToken,
+    last: CancellationToken,
+    /// Whether something is to be done after the first signal that a second one skips.
+    defers: Arc<AtomicBool>,
     exit: Arc<OnceLock<Exit>>,
     _watch: Task<()>,
 }
@@ -23,9 +27,12 @@ impl Interrupts {
     pub(super) fn watch(printer: Printer) -> io::Result<Self> {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let (first, second) = (CancellationToken::new(), CancellationToken::new());
+        let (first, skip, last) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let exit = Arc::new(OnceLock::new());
-        let (firsts, seconds, exits) = (first.clone(), second.clone(), Arc::clone(&exit));
+        let defers = Arc::new(AtomicBool::new(false));
+        let (firsts, skips, lasts) = (first.clone(), skip.clone(), last.clone());
+        let (exits, may_defer) = (Arc::clone(&exit), Arc::clone(&defers));
         let watch = task::spawn(async move {
             loop {
                 let cause = tokio::select! {
@@ -34,17 +41,23 @@ impl Interrupts {
                 };
                 // The first signal is the one that the exit code tells.
                 let _ = exits.set(cause);
-                if firsts.is_cancelled() {
-                    seconds.cancel();
+                let defers = may_defer.load(Ordering::Relaxed);
+                let next = if !firsts.is_cancelled() {
+                    firsts.cancel();
+                    if defers { "once more to skip what was deferred" } else { "once more to end at once" }
+                } else if defers && !skips.is_cancelled() {
+                    skips.cancel();
+                    "what was deferred is skipped; once more to end at once"
+                } else {
+                    lasts.cancel();
                     return;
-                }
-                firsts.cancel();
+                };
                 // The terminal shows the key at the end of the line before.
                 let line = if printer.is_terminal(Stream::Err) { "\n" } else { "" };
-                printer.say(&format!("{line}interrupted: nothing more is sent; once more to end at once"));
+                printer.say(&format!("{line}interrupted: nothing more is sent; {next}"));
             }
         });
-        Ok(Self { first, second, exit, _watch: watch })
+        Ok(Self { first, skip, last, defers, exit, _watch: watch })
     }
 
     /// The token that the first signal cancels.
@@ -52,14 +65,21 @@ impl Interrupts {
         self.first.clone()
     }
 
+    /// From here on a second signal skips what was deferred, and a third one ends at once. Gives the token that the second
+    /// cancels.
+    pub(super) fn skip(&self) -> CancellationToken {
+        self.defers.store(true, Ordering::Relaxed);
+        self.skip.clone()
+    }
+
     /// Waits for the first signal.
     pub(super) async fn first(&self) {
         self.first.cancelled().await;
     }
 
-    /// Waits for the second signal.
-    pub(super) async fn second(&self) {
-        self.second.cancelled().await;
+    /// Waits for the signal that ends at once.
+    pub(super) async fn last(&self) {
+        self.last.cancelled().await;
     }
 
     /// The exit code of the signal that came, if one did.

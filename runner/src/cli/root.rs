@@ -136,7 +136,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         };
         tokio::select! {
             ended = Box::pin(work) => ended,
-            () = interrupts.second() => Err(ground.interrupted()),
+            () = interrupts.last() => Err(ground.interrupted()),
         }
     });
     // A thread that waits for an answer on the terminal must not hold up the end.

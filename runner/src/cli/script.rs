@@ -103,6 +103,7 @@ impl Script {
             params,
             output: stage.sink(),
             cancel: cancel.clone(),
+            skip: ground.interrupts.skip(),
             timeout: self.timeout,
             manner: self.manner.manner(),
             commit: folder

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::script::{record_json, record_view};
+use super::script::{record_json, record_view, tell};
 use crate::client::{Discovery, EventSink};
 use crate::report::{Format, Printer, Progress, Stream, clean, names};
 use crate::script::{LogLevel, Output, OutputSink};
@@ -72,6 +72,17 @@ impl Stage {
                     (None, crate::client::CallEvent::Notice(text)) => self.printer.note(&text),
                     (None, _) => {}
                 }
+            }
+            Output::Deferred { count, interrupted } => {
+                self.clear();
+                if interrupted {
+                    let closures = crate::report::count(count, "deferred closure");
+                    self.printer.say(&self.printer.style(Stream::Err).faint(&format!("running {closures}")));
+                }
+            }
+            Output::Trouble(diagnostic) => {
+                self.event(|| json!({ "event": "trouble", "error": *diagnostic }));
+                tell(&self.printer, &diagnostic);
             }
             Output::CallEnded(record) => {
                 self.clear();

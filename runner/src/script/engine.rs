@@ -3,6 +3,7 @@
 use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{Dynamic, Engine, OptimizationLevel};
 
+use super::errors;
 use super::functions::register_actions;
 use super::program::register_names;
 use super::run::{Branch, SharedRun, connect};
@@ -70,16 +71,17 @@ pub(crate) fn engine_of(run: &SharedRun) -> Engine {
 
 /// A closure turns what it captures into a cell, and a method on a cell locks it for as long as it lasts: a closure that
 /// reads the selection whose method runs it would find it locked. Selections and results never change, so that they
-/// are read as clones.
+/// are read as clones. What `catch` is given for an error of the engine is read as an error like all others.
 fn share_by_clone(engine: &mut Engine) {
     #[expect(
         deprecated,
         reason = "the hook is not deprecated: its marker says that it may change, and the version is pinned"
     )]
     engine.on_var(|name, _, context| {
-        let Some(value) = context.scope().get(name).filter(|value| value.is_shared()) else {
-            return Ok(None);
-        };
+        let Some(value) = context.scope().get(name) else { return Ok(None) };
+        if !value.is_shared() {
+            return Ok(errors::of_engine(value).map(Dynamic::from));
+        }
         // By `read_lock`, which gives up: to ask a cell that is locked elsewhere for its type would panic.
         let own = (value.read_lock::<Selection>().map(|selection| Dynamic::from(selection.clone())))
             .or_else(|| value.read_lock::<Results>().map(|results| Dynamic::from(results.clone())))

@@ -3,8 +3,8 @@
 use rhai::{Dynamic, Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
 use super::nearest::nearest;
-use super::program::{Tokens, function_names, point};
-use super::types::Failure;
+use super::program::{Files, Tokens, function_names, point};
+use super::types::{Failure, Kind};
 use crate::diagnostic::{Code, Diagnostic, Label, SourceText};
 use crate::schemas::Schemas;
 
@@ -95,39 +95,75 @@ fn in_sentence(message: &str) -> String {
 pub(crate) fn of_running(
     engine: &Engine,
     schemas: &Schemas,
-    source: &SourceText,
+    files: &Files,
     error: &EvalAltResult,
 ) -> Diagnostic {
-    let tokens = Tokens::of(engine, &source.text);
     let mut frames = Vec::new();
     let mut inner = error;
-    while let EvalAltResult::ErrorInFunctionCall(name, _, deeper, position) = inner {
-        frames.push((name.as_str(), *position));
-        inner = deeper;
-    }
-    if let EvalAltResult::ErrorInModule(_, deeper, _) = inner {
-        inner = deeper;
+    let mut source = files.script().map(|file| &file.source);
+    loop {
+        match inner {
+            EvalAltResult::ErrorInFunctionCall(name, within, deeper, position) => {
+                // The call stands in the file of the frame before.
+                frames.push((name.as_str(), source, *position));
+                source = files.named(within).map(|file| &file.source).or(source);
+                inner = deeper;
+            }
+            EvalAltResult::ErrorInModule(path, deeper, position) => {
+                frames.push((path.as_str(), source, *position));
+                let within = files.named(path).map(|file| &file.source);
+                source = within.or(source);
+                inner = deeper;
+            }
+            _ => break,
+        }
     }
     let mut diagnostic = message(engine, schemas, inner);
-    let called = frames.iter().rev().map(|(_, position)| *position);
-    let place = std::iter::once(inner.position()).chain(called).find(|position| !position.is_none());
-    if let Some(span) = place.and_then(|position| tokens.at(position)) {
-        diagnostic = diagnostic.at(source, span);
+    let called = frames.iter().rev().map(|(_, source, position)| (*source, *position));
+    let place = std::iter::once((source, inner.position())).chain(called);
+    for (source, position) in place.filter(|(_, position)| !position.is_none()).take(1) {
+        let span = source.and_then(|source| Tokens::of(engine, &source.text).at(position));
+        if let (Some(source), Some(span)) = (source, span) {
+            diagnostic = diagnostic.at(source, span);
+        }
     }
     let told = frames.iter().rev().take(FRAMES);
-    for (name, position) in told {
-        let name = if name.starts_with("anon$") { "a closure".to_owned() } else { format!("`{name}`") };
-        diagnostic = match point(*position) {
-            Some(at) => {
+    for (name, source, position) in told {
+        let name = framed(name);
+        diagnostic = match (source, point(*position)) {
+            (Some(source), Some(at)) => {
                 diagnostic.note(format!("in {name}, called at {}:{}:{}", source.name, at.line, at.column))
             }
-            None => diagnostic.note(format!("in {name}")),
+            _ => diagnostic.note(format!("in {name}")),
         };
     }
     if frames.len() > FRAMES {
         diagnostic = diagnostic.note(format!("and {} more calls around it", frames.len() - FRAMES));
     }
     diagnostic
+}
+
+/// An error of the engine as `catch` is given it: a map, which nobody else makes so.
+pub(crate) fn of_engine(value: &Dynamic) -> Option<Failure> {
+    let map = value.as_map_ref().ok()?;
+    let (sort, message) = (map.get("error")?, map.get("message")?);
+    let sort = sort.as_immutable_string_ref().ok()?;
+    if !sort.starts_with("Error") || !map.contains_key("line") {
+        return None;
+    }
+    let message = message.as_immutable_string_ref().ok()?;
+    Some(Failure::new(Kind::Runtime, in_sentence(&message)))
+}
+
+/// The name of a frame: of a function, or words for what else calls.
+fn framed(name: &str) -> String {
+    if name.starts_with("anon$") {
+        "a closure".to_owned()
+    } else if name.contains(' ') {
+        name.to_owned()
+    } else {
+        format!("`{name}`")
+    }
 }
 
 fn message(engine: &Engine, schemas: &Schemas, error: &EvalAltResult) -> Diagnostic {

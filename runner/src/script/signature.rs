@@ -312,7 +312,11 @@ impl Type {
             Type::Action => "the name of an action, \"agent.action\"".to_owned(),
             Type::Span => "a span of time such as \"30s\"".to_owned(),
             Type::Portion => "a number of nodes, or a share such as \"10%\"".to_owned(),
-            Type::Array(_) => "an array".to_owned(),
+            Type::Array(items) => match &**items {
+                Type::Any => "an array".to_owned(),
+                Type::Closure { .. } => "an array of closures".to_owned(),
+                items => format!("an array of {items}s"),
+            },
             Type::Map(_) | Type::Keys(_) => "a map".to_owned(),
             Type::Closure { .. } => "a closure".to_owned(),
             Type::OneOf(kinds) => kinds.iter().map(Type::described).collect::<Vec<_>>().join(" or "),

@@ -42,6 +42,8 @@ pub(crate) fn schemas() -> Schemas {
                 "output": {"status": {"description": "d", "display_as": "Status", "type": "string"},
                     "pid": {"description": "d", "display_as": "Pid", "type": "integer"}},
                 "aggregate": [{"function": "summary", "args": ["status"]}]},
+            {"action": "hang", "description": "Answers only when it is cancelled", "effect": "read",
+                "output": {}},
             {"action": "restart", "description": "d", "effect": "write",
                 "input": {"service": input, "mode": mode},
                 "output": {"status": {"description": "d", "display_as": "Status", "type": "string"}}},
@@ -109,6 +111,7 @@ fn answer(node: &NodeName, request: &CallRequest) -> NodeResult {
         }
         ("service", "status") if node.as_str() == "db1" => ok(json!({"status": "stopped", "pid": null})),
         ("service", "status") => ok(json!({"status": "running", "pid": 100 + cpus})),
+        ("service", "hang") => NodeResult::silent(node.clone(), "interrupted", true, Duration::ZERO),
         ("service", "restart") if node.as_str() == "bad1" => NodeResult {
             outcome: Outcome::Failed,
             code: Some("unit".to_owned()),
@@ -156,22 +159,23 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
         run,
         move |request, _, cancel| {
             calls.add(format!("{}.{} {}", request.agent, request.action, described(&request.scope)));
-            if dead {
-                return ready(Err(orch_runner::client::CallError::Disconnected("refused".to_owned())));
-            }
             let (targets, unanswered) = match &request.scope {
                 Scope::All => (everyone(), Vec::new()),
                 Scope::Query(query) => (heard(matching(query)), unanswered()),
                 Scope::Nodes(nodes) => (nodes.clone(), Vec::new()),
             };
-            let results = targets.iter().map(|node| answer(node, &request)).collect();
-            ready(Ok(CallReport {
-                results,
-                unanswered,
-                away: away.clone(),
-                interrupted: cancel.is_cancelled(),
-                ..CallReport::default()
-            }))
+            let away = away.clone();
+            async move {
+                if dead {
+                    return Err(orch_runner::client::CallError::Disconnected("refused".to_owned()));
+                }
+                if request.action.as_str() == "hang" {
+                    cancel.cancelled().await;
+                }
+                let results = targets.iter().map(|node| answer(node, &request)).collect();
+                let interrupted = cancel.is_cancelled();
+                Ok(CallReport { results, unanswered, away, interrupted, ..CallReport::default() })
+            }
         },
         move |scope, _, cancel| {
             discoveries.add(format!("discover {}", described(&scope)));
@@ -197,6 +201,7 @@ pub(crate) struct Ran {
     pub(crate) printed: Vec<String>,
     pub(crate) asked: Vec<String>,
     pub(crate) warned: Vec<String>,
+    pub(crate) troubles: Vec<String>,
 }
 
 impl Ran {
@@ -219,6 +224,7 @@ pub(crate) struct Trial {
     pub(crate) lossy: &'static [&'static str],
     pub(crate) dead: bool,
     pub(crate) cancel: CancellationToken,
+    pub(crate) skip: CancellationToken,
     pub(crate) log: Log,
 }
 
@@ -233,6 +239,8 @@ impl Trial {
         });
         let (printed, warned) = (Log::default(), Log::default());
         let (prints, warns) = (printed.clone(), warned.clone());
+        let troubles = Log::default();
+        let trouble = troubles.clone();
         let options = RunOptions {
             fleet: fleet(&self.log, self.lossy, self.dead),
             schemas,
@@ -241,15 +249,23 @@ impl Trial {
                 Output::Print(line) => prints.add(line),
                 Output::Section(title) => prints.add(format!("== {title}")),
                 Output::Log { level, message } => warns.add(format!("{}: {message}", level.as_str())),
+                Output::Trouble(diagnostic) => trouble.add(diagnostic.render(Style::default())),
                 _ => {}
             }),
             cancel: self.cancel,
+            skip: self.skip,
             timeout: None,
             manner: Manner::default(),
             commit: None,
         };
         let report = run(&script, options).await;
-        Ran { report, printed: printed.lines(), asked: self.log.lines(), warned: warned.lines() }
+        Ran {
+            report,
+            printed: printed.lines(),
+            asked: self.log.lines(),
+            warned: warned.lines(),
+            troubles: troubles.lines(),
+        }
     }
 }
 

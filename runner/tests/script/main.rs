@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a panic is their way to fail")]
 
+mod branches;
 mod calls;
 mod check;
 mod errors;

@@ -5,8 +5,9 @@
 //! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
 //! | `options.rs`, `calling.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
-//! | `flow.rs`, `parameters.rs`, `talking.rs` | everything around |
+//! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
 
+mod branches;
 mod calling;
 mod condensing;
 mod errors;
@@ -35,6 +36,7 @@ pub(super) const FAMILIES: &[Family] = &[
     condensing::FAMILY,
     errors::FAMILY,
     flow::FAMILY,
+    branches::FAMILY,
     parameters::FAMILY,
     talking::FAMILY,
 ];

@@ -1,16 +1,17 @@
 //! What all functions of one run share: the fleet, the schemas, where output goes, and what has happened.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use orch_wire::schema::AgentSchema;
-use rhai::NativeCallContext;
+use rhai::{Engine, NativeCallContext};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::access::FleetAccess;
 use super::branch::Branch;
 use super::output::{Output, OutputSink};
+use super::tasks::Tasks;
 use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
 use crate::schemas::Schemas;
 use crate::script::types::{Outcome, usage};
@@ -65,6 +66,10 @@ pub(crate) struct Run {
     /// Blake3 of the script.
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
+    /// What runs beside the script, and at its end.
+    pub(crate) tasks: Tasks,
+    /// The engine of the run, as long as it lasts.
+    engine: OnceLock<Weak<Engine>>,
     state: Mutex<State>,
 }
 
@@ -97,8 +102,20 @@ impl Run {
             params,
             digest,
             commit,
+            tasks: Tasks::default(),
+            engine: OnceLock::new(),
             state: Mutex::default(),
         })
+    }
+
+    /// Remembers the engine, for what runs on other threads.
+    pub(super) fn runs_on(&self, engine: &Arc<Engine>) {
+        let _ = self.engine.set(Arc::downgrade(engine));
+    }
+
+    /// The engine; none when the run is over.
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.get().and_then(Weak::upgrade)
     }
 
     /// The run that a function was called in. There is none while a script is only compiled.

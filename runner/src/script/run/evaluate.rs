@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rhai::EvalAltResult;
+use rhai::{Engine, EvalAltResult};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::FleetAccess;
 use super::branch::Branch;
 use super::context::{CallRecord, Run, RunParts, SharedRun, Standing, State};
-use super::output::OutputSink;
+use super::output::{Output, OutputSink};
 use crate::client::Manner;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::exit::{Exit, Tally};
@@ -21,7 +21,7 @@ use crate::schemas::Schemas;
 use crate::script::engine::{STACK, engine_of};
 use crate::script::errors;
 use crate::script::program::{Compiled, Loaded};
-use crate::script::types::Failure;
+use crate::script::types::{Failure, Outcome};
 
 /// What a script runs with.
 #[derive(Clone)]
@@ -35,8 +35,10 @@ pub struct RunOptions {
     pub params: Map<String, Value>,
     /// Where output goes.
     pub output: OutputSink,
-    /// Ends the run: calls in progress are cancelled, and no `catch` holds it.
+    /// Ends the run: calls in progress are cancelled, and no `catch` holds it. What was deferred runs.
     pub cancel: CancellationToken,
+    /// Ends what was deferred too.
+    pub skip: CancellationToken,
     /// Time limit of actions, instead of that of their schemas.
     pub timeout: Option<Duration>,
     /// How calls are made.
@@ -86,11 +88,13 @@ impl RunReport {
 
 /// Runs a compiled script. Dropping the future cancels the run.
 pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
-    let RunOptions { fleet, schemas, params, output, cancel, timeout, manner, commit } = options;
+    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit } = options;
     let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
     // A child: what ends with this future is the run, and nothing of the caller's.
     let cancel = cancel.child_token();
     let _ends_with_us = cancel.clone().drop_guard();
+    let skip = skip.child_token();
+    let _skipped_without_us = skip.clone().drop_guard();
     let runtime = Handle::current();
     let branch = Branch::new(cancel.clone());
     let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, params, digest, commit };
@@ -100,7 +104,7 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let (worker, compiled) = (run.clone(), script.clone());
     let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn(move || {
         let ending =
-            std::panic::catch_unwind(AssertUnwindSafe(|| branch.run(|| evaluate(&worker, &compiled))));
+            std::panic::catch_unwind(AssertUnwindSafe(|| branch.run(|| evaluate(&worker, &compiled, &skip))));
         let _ = done.send(ending);
     });
     let outcome = match thread {
@@ -132,20 +136,52 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
-fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken> {
+/// Evaluates the script, waits for what runs beside it, and runs what was put off, whatever came before.
+fn evaluate(run: &SharedRun, script: &Compiled, skip: &CancellationToken) -> Result<(), Broken> {
     let mut engine = engine_of(run);
     engine.set_module_resolver(Loaded::new(script.files.clone()));
-    let error = match engine.run_ast(&script.ast) {
-        Ok(()) => return Ok(()),
-        Err(error) => error,
-    };
+    let engine = Arc::new(engine);
+    run.runs_on(&engine);
+    let judge = |ended: Outcome<()>| ended.or_else(|error| broken(&engine, run, script, &error));
+    let mut ended = judge(engine.run_ast(&script.ast));
+    if ended.is_err() {
+        run.tasks.cancel();
+    }
+    let joined = run.tasks.join();
+    ended = ended.and_then(|()| judge(joined));
+    if run.tasks.deferred() > 0 && !skip.is_cancelled() {
+        run.say(Output::Deferred { count: run.tasks.deferred(), interrupted: ended.is_err() });
+    }
+    while let Some(work) = run.tasks.next_deferred().filter(|_| !skip.is_cancelled()) {
+        // What ended the script does not end this.
+        let done = Branch::new(skip.clone()).run(|| {
+            let done = work.call(&engine, Vec::new()).map(|_| ());
+            done.and(run.tasks.join())
+        });
+        match (judge(done), &ended) {
+            (Err(Broken { ending: Ending::Interrupted, .. }), Ok(())) => {
+                ended = Err(Broken { ending: Ending::Interrupted, call: None });
+            }
+            (Err(failed), Ok(())) => ended = Err(failed),
+            // The first error is the script's; this one must not be lost either.
+            (Err(Broken { ending: Ending::Failed(diagnostic), .. }), Err(_)) => {
+                run.say(Output::Trouble(diagnostic))
+            }
+            _ => {}
+        }
+    }
+    ended
+}
+
+/// What an error of the engine makes of the run.
+fn broken(engine: &Engine, run: &SharedRun, script: &Compiled, error: &EvalAltResult) -> Result<(), Broken> {
     match error.unwrap_inner() {
         EvalAltResult::Exit(..) => return Ok(()),
         EvalAltResult::ErrorTerminated(..) => return Err(Broken { ending: Ending::Interrupted, call: None }),
         _ => {}
     }
-    let diagnostic = errors::of_running(&engine, &run.schemas, &script.source, &error);
-    let call = Failure::within(&error).and_then(|failure| failure.call);
+    let diagnostic = errors::of_running(engine, &run.schemas, &script.files, error);
+    let call = Failure::within(error).and_then(|failure| failure.call);
     Err(Broken { ending: Ending::Failed(Box::new(diagnostic)), call })
 }
 

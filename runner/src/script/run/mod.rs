@@ -3,13 +3,17 @@
 mod access;
 mod branch;
 mod context;
+mod detached;
 mod evaluate;
 mod output;
+mod tasks;
 
 pub use access::FleetAccess;
 pub(crate) use branch::Branch;
 pub use context::{CallRecord, Standing};
 pub(crate) use context::{Run, SharedRun};
+pub(crate) use detached::Detached;
 pub use evaluate::{Ending, RunOptions, RunReport, run};
 pub(crate) use output::connect;
 pub use output::{LogLevel, Output, OutputSink};
+pub(crate) use tasks::{Task, together};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::context::{CallRecord, SharedRun};
 use crate::client::{CallEvent, Discovery};
+use crate::diagnostic::Diagnostic;
 
 /// Weight of a line that a script logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +83,15 @@ pub enum Output {
     Event(CallEvent),
     /// The call ended.
     CallEnded(CallRecord),
+    /// What was deferred runs now.
+    Deferred {
+        /// How many closures.
+        count: usize,
+        /// Whether the script did not come to its end.
+        interrupted: bool,
+    },
+    /// An error in something that was deferred, after another error.
+    Trouble(Box<Diagnostic>),
 }
 
 /// Takes what a script says, on the script's thread and, for events of calls, on the session's: it must be quick.

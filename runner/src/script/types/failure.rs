@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Parameter,
     /// A `param(…)` declares none.
     Declaration,
+    /// An error of the engine: a division by zero, a property that is not there.
+    Runtime,
     /// The broker is lost, or the session has ended.
     Connection,
 }
@@ -51,6 +53,7 @@ impl Kind {
             Kind::Usage => "usage",
             Kind::Parameter => "parameter",
             Kind::Declaration => "declaration",
+            Kind::Runtime => "runtime",
             Kind::Connection => "connection",
         }
     }
@@ -68,6 +71,7 @@ impl Kind {
             Kind::Usage => Code::Usage,
             Kind::Parameter => Code::Parameter,
             Kind::Declaration => Code::Declaration,
+            Kind::Runtime => Code::Runtime,
             Kind::Connection => Code::Connection,
         }
     }

@@ -15,4 +15,4 @@ pub(crate) use results::{Call, OWN_FIELDS, OneResult, Results, quoted, stats};
 pub(crate) use secret::Secret;
 pub(crate) use selection::{Found, Selection, Tolerance, folded, lost};
 pub(crate) use tables::{Folded, Tallied, columns};
-pub(crate) use values::{Secrets, from_json, from_map, map_to_json, portion, shown, span, to_json};
+pub(crate) use values::{Secrets, from_json, from_map, map_to_json, portion, shown, span, to_json, type_of};
