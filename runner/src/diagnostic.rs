@@ -59,6 +59,7 @@ codes! {
     Runtime = "E0306", "The script failed while it ran.";
     Limit = "E0307", "The script went over a limit of the engine.";
     Interrupted = "E0308", "The run was interrupted.";
+    Rollout = "E0309", "A roll-out stopped before all nodes were reached.";
     Internal = "E0399", "A mistake in orch itself.";
     Unused = "W0101", "A variable is never used.";
     UnknownField = "W0102", "The schema of an action does not declare this output.";

@@ -5,7 +5,6 @@ mod agents;
 mod agents_check;
 mod ask;
 mod audit;
-mod batches;
 mod broker;
 mod call;
 mod commit;

@@ -33,7 +33,8 @@ impl Ping {
         let fleet = ground.connect(&self.fleet, &target).await?;
         let call = OneCall {
             timeout: self.call.timeout,
-            batches: self.call.batches(),
+            pace: self.call.pace(),
+            tolerance: self.call.tolerance(),
             ..OneCall::of("node", "ping")
         };
         let report = fleet.call(&target, call).await?;

@@ -264,10 +264,10 @@ pub(super) fn record_json(record: &CallRecord) -> Value {
 
 pub(super) fn record_view(record: &CallRecord) -> CallView<'_> {
     CallView {
-        agent: &record.schema.name,
+        agent: &record.agent,
         action: &record.action,
         report: &record.report,
-        schema: record.schema.action(&record.action),
+        schema: record.schema.as_ref().and_then(|schema| schema.action(&record.action)),
     }
 }
 

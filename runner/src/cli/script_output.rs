@@ -60,9 +60,9 @@ impl Stage {
                 self.clear();
                 self.resolved(&what, &found);
             }
-            Output::CallBegins { schema, action, quiet } => {
+            Output::CallBegins { agent, action, quiet } => {
                 if !quiet {
-                    self.begin(&format!("{}.{action}", schema.name));
+                    self.begin(&format!("{agent}.{action}"));
                 }
             }
             Output::Event(event) => {
@@ -72,6 +72,12 @@ impl Stage {
                     (None, crate::client::CallEvent::Notice(text)) => self.printer.note(&text),
                     (None, _) => {}
                 }
+            }
+            Output::Rollout { message } => {
+                self.clear();
+                self.event(|| json!({ "event": "rollout", "text": message }));
+                let style = self.printer.style(Stream::Err);
+                self.printer.say(&style.strong(&clean(&message)));
             }
             Output::Deferred { count, interrupted } => {
                 self.clear();

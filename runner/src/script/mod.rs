@@ -11,6 +11,7 @@
 //! | `vocabulary.rs`, `signature.rs` | how functions are described |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
+//! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
 //! | `engine.rs` | the engine with its limits and hooks |
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
@@ -22,6 +23,7 @@ mod functions;
 mod nearest;
 mod program;
 mod queries;
+mod rollout;
 mod run;
 mod signature;
 mod types;

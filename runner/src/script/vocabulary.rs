@@ -89,7 +89,7 @@ mod tests {
                     "" => function.metadata.name.to_string(),
                     namespace => format!("{namespace}::{}", function.metadata.name),
                 };
-                (!hidden.contains(&name.as_str())).then(|| (name, function.metadata.num_params))
+                (!hidden.contains(&name.as_str())).then_some((name, function.metadata.num_params))
             },
             false,
         );

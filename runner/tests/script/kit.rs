@@ -202,6 +202,7 @@ pub(crate) struct Ran {
     pub(crate) asked: Vec<String>,
     pub(crate) warned: Vec<String>,
     pub(crate) troubles: Vec<String>,
+    pub(crate) rollouts: Vec<String>,
 }
 
 impl Ran {
@@ -226,6 +227,8 @@ pub(crate) struct Trial {
     pub(crate) cancel: CancellationToken,
     pub(crate) skip: CancellationToken,
     pub(crate) log: Log,
+    /// Another fleet than the one that is written down.
+    pub(crate) fleet: Option<FleetAccess>,
 }
 
 impl Trial {
@@ -241,12 +244,15 @@ impl Trial {
         let (prints, warns) = (printed.clone(), warned.clone());
         let troubles = Log::default();
         let trouble = troubles.clone();
+        let rollouts = Log::default();
+        let told = rollouts.clone();
         let options = RunOptions {
-            fleet: fleet(&self.log, self.lossy, self.dead),
+            fleet: self.fleet.unwrap_or_else(|| fleet(&self.log, self.lossy, self.dead)),
             schemas,
             params: self.params,
             output: Arc::new(move |output| match output {
                 Output::Print(line) => prints.add(line),
+                Output::Rollout { message } => told.add(message),
                 Output::Section(title) => prints.add(format!("== {title}")),
                 Output::Log { level, message } => warns.add(format!("{}: {message}", level.as_str())),
                 Output::Trouble(diagnostic) => trouble.add(diagnostic.render(Style::default())),
@@ -265,6 +271,7 @@ impl Trial {
             asked: self.log.lines(),
             warned: warned.lines(),
             troubles: troubles.lines(),
+            rollouts: rollouts.lines(),
         }
     }
 }

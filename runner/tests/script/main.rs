@@ -12,4 +12,5 @@ mod language;
 mod params;
 mod reference;
 mod results;
+mod rollouts;
 mod selections;

@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
-//! | `options.rs`, `calling.rs` | calls of actions |
+//! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
 
@@ -17,6 +17,7 @@ mod flow;
 mod options;
 mod parameters;
 mod results;
+mod rollouts;
 mod selecting;
 mod sets;
 mod talking;
@@ -32,6 +33,7 @@ pub(super) const FAMILIES: &[Family] = &[
     expecting::FAMILY,
     options::FAMILY,
     calling::FAMILY,
+    rollouts::FAMILY,
     results::FAMILY,
     condensing::FAMILY,
     errors::FAMILY,

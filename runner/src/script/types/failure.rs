@@ -15,6 +15,8 @@ pub(crate) type Outcome<T> = Result<T, Box<EvalAltResult>>;
 pub(crate) enum Kind {
     /// More nodes than tolerated did not end `ok`.
     Call,
+    /// A roll-out stopped before all nodes were reached.
+    Rollout,
     /// The script called `fail`.
     Fail,
     /// `expect` found something else.
@@ -44,6 +46,7 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Kind::Call => "call",
+            Kind::Rollout => "rollout",
             Kind::Fail => "fail",
             Kind::Expect => "expect",
             Kind::Wait => "wait",
@@ -62,6 +65,7 @@ impl Kind {
     pub(crate) const fn code(self) -> Code {
         match self {
             Kind::Call => Code::Call,
+            Kind::Rollout => Code::Rollout,
             Kind::Fail => Code::Fail,
             Kind::Expect => Code::Expectation,
             Kind::Wait => Code::Waited,
