@@ -28,6 +28,11 @@ macro_rules! codes {
             pub const fn title(self) -> &'static str {
                 match self { $(Code::$variant => $title,)* }
             }
+
+            /// What it means and what to do about it, as `orch help` shows it.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Code::$variant => include_str!(concat!("explain/", $text, ".md")),)* }
+            }
         }
     };
 }

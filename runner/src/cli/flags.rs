@@ -18,7 +18,7 @@ pub(super) struct GlobalFlags {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(super) config: Option<PathBuf>,
 
-    /// How data is written
+    /// How data is written; sarif and github are for `check`
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human", value_parser = format(), help_heading = "Global options")]
     pub(super) format: Format,
 
@@ -29,7 +29,7 @@ pub(super) struct GlobalFlags {
 
 fn format() -> impl clap::builder::TypedValueParser<Value = Format> {
     use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new(["human", "table", "json", "jsonl"])
+    clap::builder::PossibleValuesParser::new(["human", "table", "json", "jsonl", "sarif", "github"])
         .try_map(|text| text.parse::<Format>())
 }
 

@@ -129,7 +129,17 @@ impl Ground<'_> {
 
 /// The schemas that are known without a fleet, for a command that opens none.
 pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
-    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
+    schemas_from(global, environment, None)
+}
+
+/// The same, with the project's file looked for from this folder on.
+pub(super) fn schemas_from(
+    global: &GlobalFlags,
+    environment: &Environment,
+    start: Option<&Path>,
+) -> Result<Schemas, Failure> {
+    let overrides =
+        Overrides { file: global.config.clone(), start: start.map(Path::to_owned), ..Overrides::default() };
     schemas_of(&Config::load(&overrides, environment)?)
 }
 

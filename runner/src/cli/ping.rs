@@ -41,7 +41,7 @@ impl Ping {
         let printer = ground.printer;
         match printer.format() {
             Format::Json | Format::Jsonl => fleet.show("node", "ping", &report),
-            Format::Human | Format::Table => {
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
                 let style = printer.style(Stream::Out);
                 let header = ["node", "answered in"].map(|label| style.strong(label));
                 let ok = report.results.iter().filter(|result| result.is_ok());

@@ -7,18 +7,21 @@ use std::time::Duration;
 use clap::{Args, CommandFactory};
 use serde_json::{Map, Value, json};
 
+use super::ask;
 use super::commit;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
-use super::fleet::{Ground, Reach};
+use super::fleet::{Connection, Ground, Reach};
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
-use crate::config::parse_span;
-use crate::diagnostic::{self, Diagnostic, SourceText};
+use crate::config::{Environment, parse_span};
+use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, call_json, clean};
 use crate::schemas::Schemas;
-use crate::script::{self, CallRecord, Compiled, Ending, FleetAccess, RunOptions, RunReport, Standing};
+use crate::script::{
+    self, CallRecord, Compiled, Ending, FleetAccess, Known, Library, RunOptions, RunReport, Standing,
+};
 
 /// Longest script or file of parameters that is read.
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -58,6 +61,10 @@ pub(super) struct Script {
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     timeout: Option<Duration>,
 
+    /// Ask nothing: a write on the whole fleet is meant
+    #[arg(long)]
+    yes: bool,
+
     #[command(flatten)]
     manner: MannerFlags,
     #[command(flatten)]
@@ -70,7 +77,7 @@ impl Script {
         let source = read_script(file)?;
         let folder = if file == Path::new("-") { None } else { file.parent() };
         if self.help {
-            let compiled = compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?)?;
+            let compiled = self.compiled(ground, &source, &ground.schemas(&self.fleet, folder)?)?;
             ground.printer.data(&described(file, &compiled));
             return Ok(Exit::Success);
         }
@@ -84,6 +91,10 @@ impl Script {
         let checked = match early {
             Some(compiled) => Ok(compiled),
             None => self.checked(ground, &source, &reach.schemas, &params),
+        };
+        let checked = match checked {
+            Ok(compiled) => self.warned(ground, &compiled).await.map(|()| compiled),
+            failed => failed,
         };
         let compiled = match checked {
             Ok(compiled) => compiled,
@@ -158,9 +169,40 @@ impl Script {
         schemas: &Schemas,
         params: &Map<String, Value>,
     ) -> Result<Compiled, Failure> {
-        let compiled = compiled(ground.printer, source, schemas)?;
+        let compiled = self.compiled(ground, source, schemas)?;
         compiled.check_params(params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
         Ok(compiled)
+    }
+
+    fn compiled(
+        &self,
+        ground: &Ground<'_>,
+        source: &SourceText,
+        schemas: &Schemas,
+    ) -> Result<Compiled, Failure> {
+        let folder = self.file.as_deref().filter(|file| *file != Path::new("-")).and_then(Path::parent);
+        let library = library(folder, ground.environment);
+        let known = Known { schemas, library: library.as_ref(), facts: None };
+        script::compile(source, known).map_err(|faults| told(ground.printer, &faults, Exit::Data))
+    }
+
+    /// Tells what is hardly meant in a script. A write on the whole fleet must be confirmed.
+    async fn warned(&self, ground: &Ground<'_>, compiled: &Compiled) -> Result<(), Failure> {
+        for warning in compiled.warnings() {
+            tell(ground.printer, warning);
+        }
+        let unbounded = |warning: &Diagnostic| warning.code == Code::Unbounded;
+        if self.help || self.yes || !compiled.warnings().iter().any(unbounded) {
+            return Ok(());
+        }
+        if !Connection::can_ask(ground.printer) {
+            let message =
+                "the script may change every node, whatever their number, and there is nobody to ask";
+            return Err(
+                Failure::usage(message).help("bound the selection as the warning says, or give --yes")
+            );
+        }
+        ask::confirm(ground, "act on the whole fleet?").await
     }
 
     /// Parameters as they were given: of the file, then of the command line.
@@ -204,8 +246,12 @@ fn help(printer: &Printer) -> Exit {
     Exit::Success
 }
 
-fn compiled(printer: &Printer, source: &SourceText, schemas: &Schemas) -> Result<Compiled, Failure> {
-    script::compile(source, schemas).map_err(|faults| told(printer, &faults, Exit::Data))
+/// Where the imports of a script in this folder are looked for: the project is the nearest folder above with an
+/// `orch.toml`, or the script's own.
+pub(super) fn library(folder: Option<&Path>, environment: &Environment) -> Option<Library> {
+    let folder = environment.cwd.join(folder?);
+    let root = folder.ancestors().find(|above| above.join("orch.toml").is_file()).unwrap_or(&folder);
+    Some(Library::project(root, &folder, Vec::new()))
 }
 
 /// Shows what is wrong, and keeps only the exit code.
@@ -300,7 +346,7 @@ fn described(file: &Path, script: &Compiled) -> String {
     text
 }
 
-fn read_script(file: &Path) -> Result<SourceText, Failure> {
+pub(super) fn read_script(file: &Path) -> Result<SourceText, Failure> {
     if file == Path::new("-") {
         let mut text = String::new();
         let read = std::io::stdin().lock().take(FILE_BYTES).read_to_string(&mut text);

@@ -127,7 +127,9 @@ impl Stage {
 
     fn print(&self, text: &str) {
         match self.printer.format() {
-            Format::Human | Format::Table => self.printer.line(&clean(text)),
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
+                self.printer.line(&clean(text));
+            }
             // The document at the end is the data; what the script prints is talk then.
             Format::Json => self.printer.say(&clean(text)),
             Format::Jsonl => self.event(|| json!({ "event": "print", "text": text })),
@@ -136,7 +138,7 @@ impl Stage {
 
     fn section(&self, title: &str) {
         match self.printer.format() {
-            Format::Human | Format::Table => {
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
                 let style = self.printer.style(Stream::Out);
                 self.printer.line(&style.strong(&format!("== {} ==", clean(title))));
             }

@@ -4,6 +4,7 @@
 //! nodes cannot steer a terminal, and a reader that closes early is a normal end.
 
 mod call;
+mod findings;
 mod fold;
 mod json;
 mod live;
@@ -15,6 +16,7 @@ mod table;
 mod text;
 
 pub use call::CallView;
+pub use findings::{findings_github, findings_json, findings_line, findings_sarif};
 pub use fold::fold_results;
 pub use json::{call_json, discovery_json, fleet_json};
 pub use matching::MatchView;

@@ -35,4 +35,4 @@ pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
 };
 pub(crate) use types::OWN_FIELDS;
-pub use vocabulary::{Example, Family, Function, families};
+pub use vocabulary::{Example, Family, Function, dedented, families};

@@ -14,3 +14,4 @@ mod reference;
 mod results;
 mod rollouts;
 mod selections;
+mod stdlib;
