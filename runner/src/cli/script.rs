@@ -17,7 +17,7 @@ use super::script_output::Stage;
 use crate::config::{Environment, parse_span};
 use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
-use crate::report::{CallView, Printer, Stream, call_json, clean};
+use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
 use crate::schemas::Schemas;
 use crate::script::{
     self, CallRecord, Compiled, Ending, FleetAccess, Known, Library, RunOptions, RunReport, Standing,
@@ -141,6 +141,12 @@ impl Script {
         };
         if interrupted && late {
             ground.printer.error("the run took longer than its deadline, and was ended", None);
+        }
+        if interrupted && !is_json(ground.printer) {
+            // Whoever ended it in the middle wants to know where every node was left.
+            let views: Vec<CallView<'_>> = report.calls.iter().map(record_view).collect();
+            let table = standings(&views, ground.printer.style(Stream::Err), ground.printer.width());
+            ground.printer.say(table.trim_end());
         }
         shown(ground.printer, &report);
         match ground.printer.format() {
