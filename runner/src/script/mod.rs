@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `program/` | from text to a compiled script; the parameters it declares; places in it |
 //! | `check/` | what can be told of a script before it runs |
-//! | `vocabulary.rs`, `signature.rs` | how functions are described |
+//! | `vocabulary.rs`, `signature.rs`, `reference.rs` | how functions are described; the page made of it |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
 //! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
@@ -23,6 +23,7 @@ mod functions;
 mod nearest;
 mod program;
 mod queries;
+mod reference;
 mod rollout;
 mod run;
 mod signature;
@@ -31,6 +32,7 @@ mod vocabulary;
 
 pub use check::Known;
 pub use program::{Compiled, Library, Param, ParamType, compile};
+pub use reference::reference;
 pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
 };
