@@ -34,7 +34,7 @@ impl Ground<'_> {
         self.config_from(flags, None)
     }
 
-    fn config_from(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Config, Failure> {
+    pub(super) fn config_from(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Config, Failure> {
         Ok(Config::load(&self.overrides(flags, start), self.environment)?)
     }
 

@@ -10,7 +10,7 @@ use super::fleet::Ground;
 use super::interrupts::Interrupts;
 use super::{
     agents, audit, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki,
-    policy, script,
+    policy, script, trust,
 };
 use crate::config::Environment;
 use crate::exit::Exit;
@@ -55,6 +55,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     Audit(audit::AuditCommand),
     Config(config::ConfigCommand),
+    Trust(trust::TrustCommand),
     Completions(completions::Completions),
 }
 
@@ -127,6 +128,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 Command::Broker(broker) => broker.run(&ground).await,
                 Command::Lab(lab) => lab.run(&ground).await,
                 Command::Config(config) => config.run(&ground),
+                Command::Trust(trust) => trust.run(&ground).await,
                 Command::Pki(_)
                 | Command::Match(_)
                 | Command::Policy(_)

@@ -11,6 +11,7 @@
 //! | `vocabulary.rs`, `signature.rs` | how functions are described |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
+//! | `local/` | what a script reaches on the operator's machine, and what allows it |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
 //! | `engine.rs` | the engine with its limits and hooks |
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
@@ -19,6 +20,7 @@ mod check;
 mod engine;
 mod errors;
 mod functions;
+mod local;
 mod nearest;
 mod program;
 mod queries;
@@ -28,6 +30,7 @@ mod types;
 mod vocabulary;
 
 pub use check::Known;
+pub use local::{Grants, Local, Permissions, Project, SecretPrompt};
 pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,

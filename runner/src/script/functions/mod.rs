@@ -6,17 +6,22 @@
 //! | `options.rs`, `calling.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
+//! | `files.rs`, `machine.rs`, `secrets.rs`, `scripts.rs` | the project, and the operator's machine |
 
 mod branches;
 mod calling;
 mod condensing;
 mod errors;
 mod expecting;
+mod files;
 mod filters;
 mod flow;
+mod machine;
 mod options;
 mod parameters;
 mod results;
+mod scripts;
+mod secrets;
 mod selecting;
 mod sets;
 mod talking;
@@ -38,5 +43,9 @@ pub(super) const FAMILIES: &[Family] = &[
     flow::FAMILY,
     branches::FAMILY,
     parameters::FAMILY,
+    secrets::FAMILY,
     talking::FAMILY,
+    files::FAMILY,
+    machine::FAMILY,
+    scripts::FAMILY,
 ];
