@@ -60,7 +60,7 @@ impl Project {
     }
 
     /// The same project, for a script in another folder.
-    pub(crate) fn from(&self, folder: PathBuf) -> Self {
+    pub(crate) fn with_folder(&self, folder: PathBuf) -> Self {
         Self { folder, ..self.clone() }
     }
 }
@@ -95,8 +95,8 @@ pub(super) struct Located {
 
 impl Local {
     /// The same, for a script in another folder.
-    pub(crate) fn from_folder(&self, folder: PathBuf) -> Self {
-        Self { project: self.project.as_ref().map(|project| project.from(folder)), ..self.clone() }
+    pub(crate) fn in_folder(&self, folder: PathBuf) -> Self {
+        Self { project: self.project.as_ref().map(|project| project.with_folder(folder)), ..self.clone() }
     }
 
     /// The project, for what needs one.
@@ -258,8 +258,8 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
 
 /// The place that a path asks for: from the folder of the script on.
 fn asked(project: &Project, path: &str) -> Outcome<PathBuf> {
-    if path.is_empty() || path.contains('\0') {
-        return Err(usage("a path names a file"));
+    if path.is_empty() || path.ends_with('/') || path.contains('\0') {
+        return Err(usage(format!("`{}` names no file", path.escape_debug())));
     }
     Ok(project.folder.join(path))
 }

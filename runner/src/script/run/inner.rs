@@ -41,12 +41,14 @@ pub(crate) fn run_inside(
     })?;
     script.check_params(&params).map_err(|faults| {
         let failure = Failure::new(Kind::Parameter, format!("`{path}` cannot be run with these parameters"));
-        faults.iter().fold(failure, with_fault)
+        // Their way out is that of a command line, which this is not.
+        let faults = faults.iter().map(|fault| fault.message.as_str());
+        faults.fold(failure, Failure::note).help("write them as `#{ name: value }` behind the path")
     })?;
     let inner = run.inside(ScriptParts {
         params,
         digest: orch_wire::ids::Digest::of(text.as_bytes()).to_string(),
-        local: run.local.from_folder(folder),
+        local: run.local.in_folder(folder),
         fallbacks: script.fallbacks.clone(),
     });
     match on_its_own_stack(&inner, &script)? {
