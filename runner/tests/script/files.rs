@@ -104,7 +104,7 @@ async fn what_is_no_file_is_not_waited_for() {
         r#"read_text("motd.txt/");"#,
         r#"read_text(".");"#,
         r#"read_text("");"#,
-        "read_text(\"a\\0b\");",
+        "read_text(\"a\\x00b\");",
         r#"read_text("no/such");"#,
         r#"write_text("pipe", "x");"#,
         r#"write_text("data", "x");"#,
