@@ -35,7 +35,7 @@ pub enum Exit {
     Data = 65,
     /// The broker cannot be reached, or refused this identity.
     Unavailable = 69,
-    /// A permission is missing.
+    /// A permission is missing; also at the end of a run that nobody kept from it.
     Permission = 77,
     /// The configuration is wrong.
     Config = 78,
@@ -57,6 +57,8 @@ impl Exit {
             Code::Connection => Exit::Unavailable,
             Code::Interrupted => Exit::Interrupted,
             Code::Internal => Exit::Internal,
+            // Also when it is refused in the middle of a run: whoever started it looks for this number.
+            Code::Permission => Exit::Permission,
             _ => Exit::Script,
         }
     }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::failure::Failure;
-use super::flags::GlobalFlags;
-use super::fleet::schemas_from;
-use super::script::{library, read_script, tell};
-use crate::config::Environment;
+use super::flags::FleetFlags;
+use super::fleet::Ground;
+use super::project::Surroundings;
+use super::script::{read_script, tell};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exit::Exit;
-use crate::report::{Format, Printer, findings_github, findings_json, findings_line, findings_sarif};
+use crate::report::{Format, findings_github, findings_json, findings_line, findings_sarif};
 use crate::script::{Known, compile};
 
 const EXAMPLES: &str = "\
@@ -40,19 +40,15 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(
-        &self,
-        global: &GlobalFlags,
-        environment: &Environment,
-        printer: &Printer,
-    ) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
+        let printer = ground.printer;
         let mut files = Vec::new();
         for file in &self.files {
             scripts(file, &mut files)?;
         }
         let mut findings = Vec::new();
         for file in &files {
-            findings.extend(checked(file, global, environment)?);
+            findings.extend(checked(file, ground)?);
         }
         match printer.format() {
             Format::Human | Format::Table => {
@@ -75,12 +71,13 @@ impl Check {
     }
 }
 
-fn checked(file: &Path, global: &GlobalFlags, environment: &Environment) -> Result<Vec<Diagnostic>, Failure> {
+fn checked(file: &Path, ground: &Ground<'_>) -> Result<Vec<Diagnostic>, Failure> {
     let source = read_script(file)?;
     let folder = if file == Path::new("-") { None } else { file.parent() };
-    let schemas = schemas_from(global, environment, folder)?;
-    let library = library(folder, environment);
-    let known = Known { schemas: &schemas, library: library.as_ref(), facts: None };
+    let flags = FleetFlags::default();
+    let schemas = ground.schemas(&flags, folder)?;
+    let around = Surroundings::of(ground, &flags, folder, &[])?;
+    let known = Known { schemas: &schemas, library: Some(&around.library), facts: None };
     Ok(match compile(&source, known) {
         Ok(compiled) => compiled.warnings().to_vec(),
         Err(faults) => faults,

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use crate::client::{CallError, ConnectError};
-use crate::config::{ConfigError, Origin};
+use crate::config::{ConfigError, Origin, TrustError};
 use crate::diagnostic::Diagnostic;
 use crate::exit::Exit;
 use crate::lab::LabError;
@@ -79,6 +79,12 @@ impl From<ConfigError> for Failure {
             _ => Exit::Config,
         };
         Self::of(exit, &error).maybe_help(error.help())
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        Self::of(Exit::Config, &error)
     }
 }
 

@@ -36,7 +36,7 @@ impl Ground<'_> {
         self.config_from(flags, None)
     }
 
-    fn config_from(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Config, Failure> {
+    pub(super) fn config_from(&self, flags: &FleetFlags, start: Option<&Path>) -> Result<Config, Failure> {
         Ok(Config::load(&self.overrides(flags, start), self.environment)?)
     }
 
@@ -129,17 +129,7 @@ impl Ground<'_> {
 
 /// The schemas that are known without a fleet, for a command that opens none.
 pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
-    schemas_from(global, environment, None)
-}
-
-/// The same, with the project's file looked for from this folder on.
-pub(super) fn schemas_from(
-    global: &GlobalFlags,
-    environment: &Environment,
-    start: Option<&Path>,
-) -> Result<Schemas, Failure> {
-    let overrides =
-        Overrides { file: global.config.clone(), start: start.map(Path::to_owned), ..Overrides::default() };
+    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
     schemas_of(&Config::load(&overrides, environment)?)
 }
 

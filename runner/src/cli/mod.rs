@@ -24,10 +24,12 @@ mod matching;
 mod ping;
 mod pki;
 mod policy;
+mod project;
 mod refuse;
 mod root;
 mod script;
 mod script_output;
 mod target;
+mod trust;
 
 pub use root::run;

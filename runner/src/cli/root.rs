@@ -10,7 +10,7 @@ use super::fleet::Ground;
 use super::interrupts::Interrupts;
 use super::{
     agents, audit, broker, call, check, completions, config, facts, find, help, inventory, lab, matching,
-    ping, pki, policy, script,
+    ping, pki, policy, script, trust,
 };
 use crate::config::Environment;
 use crate::exit::Exit;
@@ -57,6 +57,7 @@ enum Command {
     Policy(policy::PolicyCommand),
     Audit(audit::AuditCommand),
     Config(config::ConfigCommand),
+    Trust(trust::TrustCommand),
     Completions(completions::Completions),
     Help(help::Help),
 }
@@ -102,7 +103,6 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         return Err(Failure::usage("the formats sarif and github are for the findings of `orch check`"));
     }
     match &orch.command {
-        Command::Check(check) => return check.run(&orch.global, environment, printer),
         Command::Help(help) => return help.run(printer),
         Command::Pki(pki) => return pki.run(printer),
         Command::Policy(policy) => return policy.run(printer),
@@ -126,6 +126,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         let work = async {
             match &orch.command {
                 Command::Script(script) => script.run(&ground).await,
+                Command::Check(check) => check.run(&ground),
                 Command::Ping(ping) => ping.run(&ground).await,
                 Command::Find(find) => find.run(&ground).await,
                 Command::Facts(facts) => facts.run(&ground).await,
@@ -135,11 +136,11 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 Command::Broker(broker) => broker.run(&ground).await,
                 Command::Lab(lab) => lab.run(&ground).await,
                 Command::Config(config) => config.run(&ground),
+                Command::Trust(trust) => trust.run(&ground).await,
                 Command::Pki(_)
                 | Command::Match(_)
                 | Command::Policy(_)
                 | Command::Audit(_)
-                | Command::Check(_)
                 | Command::Help(_)
                 | Command::Completions(_) => Ok(Exit::Success),
             }

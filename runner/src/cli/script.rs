@@ -12,15 +12,17 @@ use super::commit;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
 use super::fleet::{Connection, Ground, Reach};
+use super::project::Surroundings;
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
-use crate::config::{Environment, parse_span};
+use crate::config::parse_span;
 use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
 use crate::schemas::Schemas;
 use crate::script::{
-    self, CallRecord, Compiled, Ending, FleetAccess, Known, Library, RunOptions, RunReport, Standing,
+    self, CallRecord, Compiled, Ending, FleetAccess, Grants, Known, Library, Param, ParamType, RunOptions,
+    RunReport, Standing,
 };
 
 /// Longest script or file of parameters that is read.
@@ -31,6 +33,7 @@ Examples:
   orch script examples/first.orch --lab 5
   orch script deploy.orch version=1.4.2 tier=role::web
   orch script deploy.orch --help                      the script's own parameters
+  orch script deploy.orch --allow env=HOME,read=/etc/shop,exec=git
   orch script inventory.orch --format json | jq .emitted";
 
 /// Run a script
@@ -49,9 +52,14 @@ pub(super) struct Script {
     #[arg(short, long)]
     help: bool,
 
-    /// More parameters, from a JSON or TOML file; those of the command line win
+    /// More parameters, from a JSON, TOML or YAML file; those of the command line win
     #[arg(long, value_name = "FILE")]
     params_file: Option<PathBuf>,
+
+    /// Let the script read files outside of the project and the environment, and run programs here:
+    /// `read=PATH:PATH`, `env=NAME`, `env=PREFIX*`, `exec=PROGRAM`, with `,` between
+    #[arg(long, value_name = "WHAT", value_parser = Grants::parse)]
+    allow: Vec<Grants>,
 
     /// End the run when it takes longer
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
@@ -76,28 +84,31 @@ impl Script {
         let Some(file) = self.file.as_deref() else { return Ok(help(ground.printer)) };
         let source = read_script(file)?;
         let folder = if file == Path::new("-") { None } else { file.parent() };
+        let around = Surroundings::of(ground, &self.fleet, folder, &self.allow)?;
         if self.help {
-            let compiled = self.compiled(ground, &source, &ground.schemas(&self.fleet, folder)?)?;
+            let schemas = ground.schemas(&self.fleet, folder)?;
+            let compiled = compiled(ground.printer, &source, &schemas, &around.library)?;
             ground.printer.data(&described(file, &compiled));
             return Ok(Exit::Success);
         }
-        let params = self.params()?;
+        let given = self.params()?;
+        let checked = |schemas: &Schemas| self.checked(ground, &source, schemas, &around, &given);
         // What can be told without a fleet is told first.
         let early = match self.fleet.lab {
             Some(_) => None,
-            None => Some(self.checked(ground, &source, &ground.schemas(&self.fleet, folder)?, &params)?),
+            None => Some(checked(&ground.schemas(&self.fleet, folder)?)?),
         };
         let reach = ground.fleet_from(&self.fleet, folder).await?;
         let checked = match early {
-            Some(compiled) => Ok(compiled),
-            None => self.checked(ground, &source, &reach.schemas, &params),
+            Some(checked) => Ok(checked),
+            None => checked(&reach.schemas),
         };
         let checked = match checked {
-            Ok(compiled) => self.warned(ground, &compiled).await.map(|()| compiled),
+            Ok(checked) => self.warned(ground, &checked.0).await.map(|()| checked),
             failed => failed,
         };
-        let compiled = match checked {
-            Ok(compiled) => compiled,
+        let (compiled, params) = match checked {
+            Ok(checked) => checked,
             Err(failure) => {
                 shut(reach).await;
                 return Err(failure);
@@ -115,18 +126,19 @@ impl Script {
             output: stage.sink(),
             cancel: cancel.clone(),
             skip: ground.interrupts.skip(),
-            timeout: self.timeout,
+            timeout: self.timeout.or(around.timeout),
             manner: self.manner.manner(),
             commit: folder
                 .map(|folder| ground.environment.cwd.join(folder))
                 .and_then(|folder| commit::of(&folder)),
+            local: around.local(&stage),
         };
         let run = fleet.session().run();
         let mut running = std::pin::pin!(script::run(&compiled, options));
         let mut late = false;
         let report = tokio::select! {
             report = &mut running => report,
-            () = deadline(self.deadline) => {
+            () = deadline(self.deadline.or(around.deadline)) => {
                 late = true;
                 cancel.cancel();
                 running.await
@@ -173,23 +185,31 @@ impl Script {
         ground: &Ground<'_>,
         source: &SourceText,
         schemas: &Schemas,
-        params: &Map<String, Value>,
-    ) -> Result<Compiled, Failure> {
-        let compiled = self.compiled(ground, source, schemas)?;
-        compiled.check_params(params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
-        Ok(compiled)
+        around: &Surroundings,
+        given: &Map<String, Value>,
+    ) -> Result<(Compiled, Map<String, Value>), Failure> {
+        let compiled = compiled(ground.printer, source, schemas, &around.library)?;
+        let mut params = given.clone();
+        for param in compiled.params() {
+            let variable = variable(&param.name);
+            if let Some(text) = ground.environment.inherited.get(&variable)
+                && !params.contains_key(&param.name)
+            {
+                params.insert(param.name.clone(), Value::String(text.clone()));
+            }
+            if param.kind == ParamType::Secret && self.is_argument(&param.name) {
+                ground.printer.note(&format!(
+                    "others on this machine see `{}` in the list of processes; {variable} or --params-file hides it",
+                    param.name
+                ));
+            }
+        }
+        compiled.check_params(&params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
+        Ok((compiled, params))
     }
 
-    fn compiled(
-        &self,
-        ground: &Ground<'_>,
-        source: &SourceText,
-        schemas: &Schemas,
-    ) -> Result<Compiled, Failure> {
-        let folder = self.file.as_deref().filter(|file| *file != Path::new("-")).and_then(Path::parent);
-        let library = library(folder, ground.environment);
-        let known = Known { schemas, library: library.as_ref(), facts: None };
-        script::compile(source, known).map_err(|faults| told(ground.printer, &faults, Exit::Data))
+    fn is_argument(&self, param: &str) -> bool {
+        self.params.iter().any(|text| text.split_once('=').is_some_and(|(name, _)| name == param))
     }
 
     /// Tells what is hardly meant in a script. A write on the whole fleet must be confirmed.
@@ -252,12 +272,20 @@ fn help(printer: &Printer) -> Exit {
     Exit::Success
 }
 
-/// Where the imports of a script in this folder are looked for: the project is the nearest folder above with an
-/// `orch.toml`, or the script's own.
-pub(super) fn library(folder: Option<&Path>, environment: &Environment) -> Option<Library> {
-    let folder = environment.cwd.join(folder?);
-    let root = folder.ancestors().find(|above| above.join("orch.toml").is_file()).unwrap_or(&folder);
-    Some(Library::project(root, &folder, Vec::new()))
+/// The variable of the environment that a parameter is taken from.
+fn variable(param: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("ORCH_PARAM_{}", param.chars().map(letter).collect::<String>())
+}
+
+fn compiled(
+    printer: &Printer,
+    source: &SourceText,
+    schemas: &Schemas,
+    library: &Library,
+) -> Result<Compiled, Failure> {
+    let known = Known { schemas, library: Some(library), facts: None };
+    script::compile(source, known).map_err(|faults| told(printer, &faults, Exit::Data))
 }
 
 /// Shows what is wrong, and keeps only the exit code.
@@ -338,17 +366,22 @@ fn described(file: &Path, script: &Compiled) -> String {
         return text;
     }
     text.push_str("\nParameters:\n");
+    let written = |param: &Param| format!("{}={}", param.name, param.kind.to_string().to_uppercase());
+    let width = script.params().iter().map(|param| written(param).chars().count()).max().unwrap_or(0);
     for param in script.params() {
         let default = match &param.default {
+            _ if param.required => " (required)".to_owned(),
+            _ if param.source.is_some() => format!(" [from {}]", param.source.as_deref().unwrap_or_default()),
+            // Written out in the script it hides from nobody, and still not from a terminal.
+            Some(_) if param.kind == ParamType::Secret => " [default: ***]".to_owned(),
             Some(Value::String(text)) => format!(" [default: {text}]"),
-            Some(Value::Null) | None if param.required => " (required)".to_owned(),
             Some(Value::Null) | None => String::new(),
             Some(other) => format!(" [default: {other}]"),
         };
-        let line =
-            format!("  {}={}  {}{default}", param.name, param.kind.to_string().to_uppercase(), param.help);
-        text.push_str(&format!("{}\n", clean(&line)));
+        let line = format!("  {:width$}  {}{default}", written(param), param.help);
+        text.push_str(&format!("{}\n", clean(line.trim_end())));
     }
+    text.push_str("\nEach may also stand in --params-file, or in ORCH_PARAM_NAME of the environment.\n");
     text
 }
 
@@ -382,11 +415,17 @@ fn read(file: &Path) -> Result<String, Failure> {
 
 fn read_params(file: &Path) -> Result<Map<String, Value>, Failure> {
     let text = read(file)?;
-    let toml = file.extension().is_some_and(|extension| extension == "toml");
-    let parsed: Result<Map<String, Value>, String> = if toml {
-        toml::from_str(&text).map_err(|error| error.to_string())
-    } else {
-        serde_json::from_str(&text).map_err(|error| error.to_string())
+    // No message repeats what stands there: it may be secret.
+    let parsed: Result<Map<String, Value>, String> = match file.extension().and_then(|ending| ending.to_str())
+    {
+        Some("toml") => toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+        }),
+        Some("yaml" | "yml") => {
+            serde_saphyr::from_str(&text).map_err(|error| error.without_snippet().to_string())
+        }
+        _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
     };
     parsed.map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", file.display())))
 }

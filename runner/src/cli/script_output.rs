@@ -29,6 +29,10 @@ impl Stage {
         Arc::new(Self { printer, shown: Mutex::default() })
     }
 
+    pub(super) fn printer(&self) -> &Printer {
+        &self.printer
+    }
+
     /// Takes what the script says.
     pub(super) fn sink(self: &Arc<Self>) -> OutputSink {
         let stage = Arc::clone(self);

@@ -81,11 +81,17 @@ pub enum Key {
     Agents,
     Connect,
     Discovery,
+    PermitRead,
+    PermitEnv,
+    PermitExec,
+    Modules,
+    Timeout,
+    Deadline,
 }
 
 impl Key {
     /// Every key, in the order of the reference.
-    pub const ALL: [Key; 10] = [
+    pub const ALL: [Key; 16] = [
         Key::Broker,
         Key::ServerName,
         Key::Ca,
@@ -96,6 +102,12 @@ impl Key {
         Key::Agents,
         Key::Connect,
         Key::Discovery,
+        Key::PermitRead,
+        Key::PermitEnv,
+        Key::PermitExec,
+        Key::Modules,
+        Key::Timeout,
+        Key::Deadline,
     ];
 
     /// Its name in a file.
@@ -111,12 +123,18 @@ impl Key {
             Key::Agents => "agents",
             Key::Connect => "timeouts.connect",
             Key::Discovery => "timeouts.discovery",
+            Key::PermitRead => "permissions.read",
+            Key::PermitEnv => "permissions.env",
+            Key::PermitExec => "permissions.exec",
+            Key::Modules => "modules.paths",
+            Key::Timeout => "defaults.timeout",
+            Key::Deadline => "defaults.deadline",
         }
     }
 
-    /// Its name in the environment.
-    pub fn variable(self) -> &'static str {
-        match self {
+    /// Its name in the environment. What a project asks for and what its scripts need stand in a file alone.
+    pub fn variable(self) -> Option<&'static str> {
+        Some(match self {
             Key::Broker => "ORCH_BROKER",
             Key::ServerName => "ORCH_SERVER_NAME",
             Key::Ca => "ORCH_CA",
@@ -127,7 +145,18 @@ impl Key {
             Key::Agents => "ORCH_AGENTS",
             Key::Connect => "ORCH_CONNECT_TIMEOUT",
             Key::Discovery => "ORCH_DISCOVERY_TIMEOUT",
-        }
+            Key::PermitRead
+            | Key::PermitEnv
+            | Key::PermitExec
+            | Key::Modules
+            | Key::Timeout
+            | Key::Deadline => return None,
+        })
+    }
+
+    /// Whether it holds a list.
+    fn is_list(self) -> bool {
+        matches!(self, Key::Agents | Key::PermitRead | Key::PermitEnv | Key::PermitExec | Key::Modules)
     }
 }
 
@@ -160,6 +189,16 @@ pub struct Place {
     pub(super) file: Arc<Path>,
     line: usize,
     column: usize,
+}
+
+impl Origin {
+    /// The folder of the file that a project or a person has named.
+    pub fn project(&self) -> Option<&Path> {
+        match self {
+            Origin::Project(place) | Origin::Named(place) => place.file.parent(),
+            Origin::Default | Origin::User(_) | Origin::Environment(_) | Origin::Flag(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -200,7 +239,7 @@ pub(super) enum FileKind {
     Named,
 }
 
-/// The values that one source sets: each a list of texts, of which all keys but `agents` have exactly one.
+/// The values that one source sets: each a list of texts, of which all keys but those of lists have exactly one.
 #[derive(Debug, Default)]
 pub(super) struct Layer(pub(super) BTreeMap<Key, Setting<Vec<String>>>);
 
@@ -216,6 +255,30 @@ struct Raw {
     collective: Option<Spanned<String>>,
     agents: Option<Spanned<Vec<String>>>,
     timeouts: RawTimeouts,
+    permissions: RawPermissions,
+    modules: RawModules,
+    defaults: RawDefaults,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPermissions {
+    read: Option<Spanned<Vec<String>>>,
+    env: Option<Spanned<Vec<String>>>,
+    exec: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawModules {
+    paths: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDefaults {
+    timeout: Option<Spanned<String>>,
+    deadline: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -260,9 +323,20 @@ impl Layer {
             message: error.message().to_owned(),
         })?;
         let mut values = BTreeMap::new();
-        if let Some(list) = raw.agents {
+        for (key, list) in [
+            (Key::Agents, raw.agents),
+            (Key::PermitRead, raw.permissions.read),
+            (Key::PermitEnv, raw.permissions.env),
+            (Key::PermitExec, raw.permissions.exec),
+            (Key::Modules, raw.modules.paths),
+        ] {
+            let Some(list) = list else { continue };
             let origin = origin(list.span().start);
-            values.insert(Key::Agents, Setting { value: list.into_inner(), origin });
+            if kind == FileKind::User && key.name().starts_with("permissions.") {
+                let message = "permissions are those of a project: they stand in its orch.toml";
+                return Err(ConfigError::Invalid { origin, message: message.to_owned() });
+            }
+            values.insert(key, Setting { value: list.into_inner(), origin });
         }
         for (key, text) in [
             (Key::Broker, raw.broker),
@@ -274,6 +348,8 @@ impl Layer {
             (Key::Collective, raw.collective),
             (Key::Connect, raw.timeouts.connect),
             (Key::Discovery, raw.timeouts.discovery),
+            (Key::Timeout, raw.defaults.timeout),
+            (Key::Deadline, raw.defaults.deadline),
         ] {
             if let Some(text) = text {
                 let origin = origin(text.span().start);
@@ -286,14 +362,14 @@ impl Layer {
     pub(super) fn of_environment(environment: &Environment) -> Self {
         let mut values = BTreeMap::new();
         for key in Key::ALL {
-            if let Some(text) = environment.get(key.variable()) {
-                let value = match key {
-                    Key::Agents => {
-                        text.split(':').filter(|part| !part.is_empty()).map(str::to_owned).collect()
-                    }
-                    _ => vec![text.to_owned()],
+            let Some(variable) = key.variable() else { continue };
+            if let Some(text) = environment.get(variable) {
+                let value = if key.is_list() {
+                    text.split(':').filter(|part| !part.is_empty()).map(str::to_owned).collect()
+                } else {
+                    vec![text.to_owned()]
                 };
-                values.insert(key, Setting { value, origin: Origin::Environment(key.variable()) });
+                values.insert(key, Setting { value, origin: Origin::Environment(variable) });
             }
         }
         Self(values)

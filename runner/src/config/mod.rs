@@ -7,9 +7,11 @@ mod layer;
 mod session;
 mod settings;
 mod span;
+mod trust;
 
 pub use environment::{Environment, VARIABLES};
 pub use layer::{ConfigError, DEFAULT, Key, Origin, Setting};
 pub use session::socket_base;
-pub use settings::{Config, Overrides};
+pub use settings::{Config, Overrides, project_of};
 pub use span::{SpanError, parse_span};
+pub use trust::{Trust, TrustError};

@@ -53,6 +53,14 @@ pub struct Config {
     pub connect: Setting<Duration>,
     /// How long a node may take to say whether it matches.
     pub discovery: Setting<Duration>,
+    /// What the project asks for, as it is written: files to read, variables of the environment, programs to run.
+    pub permissions: [Setting<Vec<String>>; 3],
+    /// Folders of modules that are imported by their names.
+    pub modules: Setting<Vec<PathBuf>>,
+    /// Time limit of actions in scripts, where one is set.
+    pub timeout: Setting<Option<Duration>>,
+    /// Longest time of a script, where one is set.
+    pub deadline: Setting<Option<Duration>>,
     /// Where files were looked for and not found.
     pub(super) searched: String,
 }
@@ -70,7 +78,7 @@ impl Config {
                 Some(folder) => environment.cwd.join(folder),
                 None => environment.cwd.clone(),
             };
-            let project = start.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file());
+            let project = project_of(&start).map(|folder| folder.join(FILE));
             let user = environment.config_home.as_ref().map(|home| home.join("orch").join(FILE));
             match &project {
                 Some(path) => layers.push(Layer::load(FileKind::Project, path)?),
@@ -123,8 +131,14 @@ impl Config {
         } else {
             server_name
         };
-        let agents = pick(Key::Agents)?;
-        let base = folder(&agents.origin, cwd);
+        let folders = |key: Key| {
+            let Setting { value, origin } = pick(key)?;
+            let base = folder(&origin, cwd);
+            Ok::<_, ConfigError>(Setting {
+                value: value.iter().map(|text| base.join(text)).collect(),
+                origin,
+            })
+        };
         Ok(Self {
             broker,
             server_name,
@@ -135,12 +149,13 @@ impl Config {
             collective: try_map(text(Key::Collective)?, |name| {
                 CollectiveName::new(name).map_err(|e| e.to_string())
             })?,
-            agents: Setting {
-                value: agents.value.iter().map(|text| base.join(text)).collect(),
-                origin: agents.origin,
-            },
+            agents: folders(Key::Agents)?,
             connect: try_map(text(Key::Connect)?, positive)?,
             discovery: try_map(text(Key::Discovery)?, positive)?,
+            permissions: [pick(Key::PermitRead)?, pick(Key::PermitEnv)?, pick(Key::PermitExec)?],
+            modules: folders(Key::Modules)?,
+            timeout: try_map(text(Key::Timeout)?, perhaps)?,
+            deadline: try_map(text(Key::Deadline)?, perhaps)?,
             searched,
         })
     }
@@ -149,15 +164,16 @@ impl Config {
     pub fn entries(&self) -> Vec<(Key, String, Origin)> {
         let path = |setting: &Setting<PathBuf>| (setting.value.display().to_string(), setting.origin.clone());
         let text = |setting: &Setting<String>| (setting.value.clone(), setting.origin.clone());
-        let span = |setting: &Setting<Duration>| {
-            let millis = setting.value.as_millis();
-            let text = if millis.is_multiple_of(1000) {
-                format!("{}s", millis / 1000)
-            } else {
-                format!("{millis}ms")
-            };
-            (text, setting.origin.clone())
+        let span = |setting: &Setting<Duration>| (written(setting.value), setting.origin.clone());
+        let perhaps = |setting: &Setting<Option<Duration>>| {
+            (setting.value.map(written).unwrap_or_default(), setting.origin.clone())
         };
+        let folders = |setting: &Setting<Vec<PathBuf>>| {
+            let list: Vec<_> = setting.value.iter().map(|path| path.display().to_string()).collect();
+            (list.join(":"), setting.origin.clone())
+        };
+        let [read, env, exec] = &self.permissions;
+        let list = |setting: &Setting<Vec<String>>| (setting.value.join(", "), setting.origin.clone());
         let entry = |key: Key| {
             let (value, origin) = match key {
                 Key::Broker => text(&self.broker),
@@ -167,12 +183,15 @@ impl Config {
                 Key::Key => path(&self.key),
                 Key::Psk => path(&self.psk),
                 Key::Collective => (self.collective.value.to_string(), self.collective.origin.clone()),
-                Key::Agents => {
-                    let list: Vec<_> = self.agents.value.iter().map(|p| p.display().to_string()).collect();
-                    (list.join(":"), self.agents.origin.clone())
-                }
+                Key::Agents => folders(&self.agents),
                 Key::Connect => span(&self.connect),
                 Key::Discovery => span(&self.discovery),
+                Key::PermitRead => list(read),
+                Key::PermitEnv => list(env),
+                Key::PermitExec => list(exec),
+                Key::Modules => folders(&self.modules),
+                Key::Timeout => perhaps(&self.timeout),
+                Key::Deadline => perhaps(&self.deadline),
             };
             (key, value, origin)
         };
@@ -203,6 +222,16 @@ fn folder<'a>(origin: &'a Origin, cwd: &'a Path) -> &'a Path {
     }
 }
 
+/// The folder of the project around a folder: the nearest with a configuration file.
+pub fn project_of(start: &Path) -> Option<PathBuf> {
+    start.ancestors().find(|folder| folder.join(FILE).is_file()).map(Path::to_owned)
+}
+
+fn written(span: Duration) -> String {
+    let millis = span.as_millis();
+    if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+}
+
 fn try_map<T>(
     setting: Setting<String>,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -218,6 +247,10 @@ fn positive(text: &str) -> Result<Duration, String> {
         Duration::ZERO => Err("must be longer than nothing".to_owned()),
         span => Ok(span),
     }
+}
+
+fn perhaps(text: &str) -> Result<Option<Duration>, String> {
+    if text.is_empty() { Ok(None) } else { positive(text).map(Some) }
 }
 
 /// Host and port; an IPv6 address stands in brackets when a port follows.
@@ -255,6 +288,10 @@ mod tests {
             ("collective = '../x'", "orch.toml:1:14: `../x` is not a valid collective name"),
             ("[timeouts]\nconnect = '5x'", "orch.toml:2:11: `5x` is not a span of time"),
             ("[timeouts]\nconnect = '0s'", "orch.toml:2:11: must be longer than nothing"),
+            ("[permissions]\nenv = ['A', 3]", "orch.toml:2:13: invalid type: integer `3`"),
+            ("[permissions]\nnet = []", "orch.toml:2:1: unknown field `net`"),
+            ("[modules]\npath = []", "orch.toml:2:1: unknown field `path`"),
+            ("[defaults]\ntimeout = '0s'", "orch.toml:2:11: must be longer than nothing"),
             ("broker = ", "orch.toml:1:10: "),
         ] {
             let found = Config::parse(Path::new(FILE), text).unwrap_err().to_string();

@@ -12,6 +12,7 @@
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
 //! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
+//! | `local/` | what a script reaches on the operator's machine, and what allows it |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
 //! | `engine.rs` | the engine with its limits and hooks |
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
@@ -20,6 +21,7 @@ mod check;
 mod engine;
 mod errors;
 mod functions;
+mod local;
 mod nearest;
 mod program;
 mod queries;
@@ -31,6 +33,7 @@ mod types;
 mod vocabulary;
 
 pub use check::Known;
+pub use local::{Grants, Local, Permissions, Project, SecretPrompt};
 pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use reference::reference;
 pub use run::{

@@ -1,13 +1,16 @@
 //! A fleet that is written down, and scripts run against it.
 
 use std::future::ready;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope};
 use orch_runner::diagnostic::{Diagnostic, SourceText, Style};
 use orch_runner::schemas::Schemas;
-use orch_runner::script::{Ending, FleetAccess, Output, RunOptions, RunReport, compile, run};
+use orch_runner::script::{
+    Ending, FleetAccess, Grants, Local, Output, Permissions, Project, RunOptions, RunReport, compile, run,
+};
 use orch_wire::ids::{NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::query::{NodeView, Query};
@@ -219,8 +222,78 @@ impl Ran {
     }
 }
 
+/// Files of the project that every script lies in, but for those that a test adds.
+const FILES: [(&str, &str); 6] = [
+    ("orch.toml", ""),
+    ("motd.txt", "the shop is open"),
+    ("data/shop.json", r#"{"release": "1.4.2"}"#),
+    ("data/shop.yaml", "tiers: [web, db]\n"),
+    ("data/shop.toml", "[limits]\nmost = 5\n"),
+    (
+        "tools/count.orch",
+        "let tier = param(\"tier\", \"string\", \"Which\");\nemit(\"nodes\", nodes(`role::${tier}`).count);\n",
+    ),
+];
+
+/// A project in a folder of its own, beside which nothing may be read.
+pub(crate) struct Folder {
+    pub(crate) outer: tempfile::TempDir,
+    pub(crate) root: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let outer = tempfile::tempdir().unwrap();
+        let root = outer.path().canonicalize().unwrap().join("project");
+        let folder = Self { outer, root };
+        for (path, text) in FILES {
+            folder.write(path, text);
+        }
+        folder
+    }
+
+    /// Writes a file; `../` lies beside the project.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    /// What a script in it reaches, with these permissions.
+    pub(crate) fn local(&self, permissions: Permissions) -> Local {
+        let variables =
+            [("SHOP_STAGE", "test"), ("SHOP_TOKEN", "open-sesame"), ("SHOP_EMPTY", ""), ("HOME", "/home/op")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Local {
+            project: Some(Project::new(&self.root, &self.root, Vec::new()).unwrap()),
+            permissions,
+            variables: Arc::new(variables.into()),
+            ..Local::default()
+        }
+    }
+
+    /// Runs a script in it with these permissions.
+    pub(crate) async fn run(&self, allowed: &str, text: &str) -> Ran {
+        let permissions = match allowed {
+            "" => Permissions::default(),
+            allowed => Permissions::new(Grants::parse(allowed).unwrap()),
+        };
+        self.run_with(self.local(permissions), text).await
+    }
+
+    pub(crate) async fn run_with(&self, local: Local, text: &str) -> Ran {
+        Trial { local: Some(local), ..Trial::default() }.run(text).await
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Trial {
+    /// By default a project with what the examples need.
+    pub(crate) local: Option<Local>,
     pub(crate) params: Map<String, Value>,
     pub(crate) lossy: &'static [&'static str],
     pub(crate) dead: bool,
@@ -246,7 +319,11 @@ impl Trial {
         let trouble = troubles.clone();
         let rollouts = Log::default();
         let told = rollouts.clone();
+        let folder = Folder::new();
+        let examples = "env=SHOP_*,exec=wc,exec=false";
+        let local = || folder.local(Permissions::new(Grants::parse(examples).unwrap()));
         let options = RunOptions {
+            local: self.local.unwrap_or_else(local),
             fleet: self.fleet.unwrap_or_else(|| fleet(&self.log, self.lossy, self.dead)),
             schemas,
             params: self.params,

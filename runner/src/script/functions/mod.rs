@@ -6,18 +6,23 @@
 //! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
+//! | `files.rs`, `machine.rs`, `secrets.rs`, `scripts.rs` | the project, and the operator's machine |
 
 mod branches;
 mod calling;
 mod condensing;
 mod errors;
 mod expecting;
+mod files;
 mod filters;
 mod flow;
+mod machine;
 mod options;
 mod parameters;
 mod results;
 mod rollouts;
+mod scripts;
+mod secrets;
 mod selecting;
 mod sets;
 mod talking;
@@ -40,5 +45,9 @@ pub(super) const FAMILIES: &[Family] = &[
     flow::FAMILY,
     branches::FAMILY,
     parameters::FAMILY,
+    secrets::FAMILY,
     talking::FAMILY,
+    files::FAMILY,
+    machine::FAMILY,
+    scripts::FAMILY,
 ];

@@ -1,17 +1,21 @@
 //! `param`: what a script is told when it is started.
 
-use rhai::{Dynamic, Engine, NativeCallContext};
+use rhai::{Dynamic, NativeCallContext};
 use serde_json::Value;
 
 use crate::script::program::ParamType;
 use crate::script::run::Run;
 use crate::script::types::{Failure, Kind, Outcome, Secret, Secrets, from_json, to_json};
-use crate::script::vocabulary::{Example, Family, Function};
+use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 /// A value that has the type, as scripts see it.
-fn typed(kind: &ParamType, value: &Value) -> Dynamic {
+fn typed(run: &Run, kind: &ParamType, value: &Value) -> Dynamic {
     match kind {
-        ParamType::Secret => Dynamic::from(Secret::new(value.as_str().unwrap_or_default())),
+        ParamType::Secret => {
+            let text = value.as_str().unwrap_or_default();
+            run.masks.add(text);
+            Dynamic::from(Secret::new(text))
+        }
         _ => from_json(value),
     }
 }
@@ -30,7 +34,7 @@ fn param(
         let value = kind
             .read(given)
             .map_err(|why| Failure::new(Kind::Parameter, format!("the parameter `{name}` {why}")))?;
-        return Ok(typed(&kind, &value));
+        return Ok(typed(&run, &kind, &value));
     }
     let Some(default) = default else {
         let missing = format!("the parameter `{name}` is missing");
@@ -44,25 +48,19 @@ fn param(
     }
     let value = to_json(&default, Secrets::Reveal).map_err(declared)?;
     let value = kind.read(&value).map_err(|why| declared(format!("its default {why}")))?;
-    Ok(typed(&kind, &value))
-}
-
-fn types(engine: &mut Engine) {
-    engine
-        .register_type_with_name::<Secret>("secret")
-        .register_fn("to_string", |secret: &mut Secret| secret.to_string())
-        .register_fn("to_debug", |secret: &mut Secret| secret.to_string());
+    Ok(typed(&run, &kind, &value))
 }
 
 pub(super) const FAMILY: Family = Family {
     title: "Parameters",
-    text: "What a script is told when it is started: `orch script FILE name=value`. They are checked before anything runs, and \
-           `orch script FILE --help` shows them.",
-    types,
+    text: "What a script is told when it is started: `orch script FILE name=value`, or in `--params-file`, or in the variable \
+           `ORCH_PARAM_NAME` of the environment. They are checked before anything runs, and `orch script FILE --help` shows them.",
+    types: no_types,
     functions: &[Function {
         forms: &["param(name: string, type: string, help: string, default?: any) -> any"],
         text: "The value of a parameter; without a default it must be given. Types are `string`, `int`, `float`, `bool`, `duration`, \
-               `list`, `map`, `choice(a|b|c)` and `secret`. A default of `()` tells that it was left out.",
+               `list`, `map`, `choice(a|b|c)` and `secret`. A default of `()` tells that it was left out; that of a secret \
+               may be `secret(\"env:NAME\")` or another source, which is asked only when it was.",
         example: Example {
             script: r#"
                 const tier = param("tier", "choice(web|db)", "Nodes to look at", "web");

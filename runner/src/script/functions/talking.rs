@@ -7,10 +7,8 @@ use crate::script::types::{Outcome, Secrets, to_json, usage};
 use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 fn emit(context: NativeCallContext<'_>, name: &str, value: Dynamic) -> Outcome<()> {
-    let run = Run::of(&context)?;
     let value = to_json(&value, Secrets::Mask).map_err(usage)?;
-    run.state().emitted.insert(name.to_owned(), value.clone());
-    run.say(Output::Emit { name: name.to_owned(), value });
+    Run::of(&context)?.emit(name, value);
     Ok(())
 }
 

@@ -1,5 +1,8 @@
 //! From the text of a script to something that can run: what can be told before a node is reached.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use serde_json::{Map, Value};
 
@@ -28,7 +31,12 @@ pub struct Compiled {
     params: Vec<Param>,
     /// Whether some `param(…)` has a name that is only known when it runs.
     open: bool,
+    pub(crate) fallbacks: Fallbacks,
 }
+
+/// Places of `secret(…)` that stand as the default of a parameter, with the names of the script and of that: when it is given, nobody asks for the
+/// secret, though the engine evaluates the default first.
+pub(crate) type Fallbacks = Arc<HashMap<Position, (String, String)>>;
 
 /// A parameter that a script declares.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +51,8 @@ pub struct Param {
     pub required: bool,
     /// Its default, where that is written out.
     pub default: Option<Value>,
+    /// Where a secret comes from that is not given, where that is written out: `env:TOKEN`.
+    pub source: Option<String>,
     /// Whether the declaration is reached whatever happens: outside of functions, branches and loops.
     certain: bool,
 }
@@ -80,6 +90,9 @@ pub fn compile<'k>(source: &SourceText, known: impl Into<Known<'k>>) -> Result<C
         warnings: faults,
         params: found.params,
         open: found.open,
+        fallbacks: Arc::new(
+            found.fallbacks.into_iter().map(|(at, param)| (at, (source.name.to_string(), param))).collect(),
+        ),
         files,
     })
 }
@@ -171,6 +184,7 @@ impl Compiled {
 struct Found {
     params: Vec<Param>,
     open: bool,
+    fallbacks: HashMap<Position, String>,
     faults: Vec<(Position, Diagnostic)>,
 }
 
@@ -212,9 +226,20 @@ impl Found {
             let wrong = format!("the default of the parameter `{name}` {why}");
             return self.faults.push((position, Diagnostic::error(Code::Declaration, wrong)));
         }
+        let mut source = None;
+        if let Some(Expr::FnCall(secret, at)) = call.args.get(3)
+            && secret.name == "secret"
+        {
+            self.fallbacks.insert(*at, name.clone());
+            source = secret.args.first().and_then(|source| match source {
+                Expr::StringConstant(text, _) => Some(text.to_string()),
+                _ => None,
+            });
+        }
         self.params.push(Param {
             name,
             kind,
+            source,
             help: text(2).map(|(help, _)| help).unwrap_or_default(),
             required: call.args.len() == 3,
             default,

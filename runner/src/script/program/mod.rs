@@ -7,6 +7,7 @@ mod names;
 mod params;
 mod tokens;
 
+pub(crate) use compile::Fallbacks;
 pub(crate) use compile::function_names;
 pub use compile::{Compiled, Param, compile};
 pub use library::Library;

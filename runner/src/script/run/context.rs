@@ -7,6 +7,7 @@ use orch_wire::schema::AgentSchema;
 use rhai::{Engine, NativeCallContext};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::access::FleetAccess;
 use super::branch::Branch;
@@ -14,6 +15,8 @@ use super::output::{Output, OutputSink};
 use super::tasks::Tasks;
 use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
 use crate::schemas::Schemas;
+use crate::script::local::{Local, Masks};
+use crate::script::program::Fallbacks;
 use crate::script::types::{Outcome, usage};
 
 /// Whether a call has a part in the exit code.
@@ -49,7 +52,6 @@ pub(crate) struct State {
     pub(crate) calls: Vec<CallRecord>,
     /// Numbers of the calls that raised an error.
     pub(crate) raised: Vec<usize>,
-    pub(crate) emitted: Map<String, Value>,
     /// Nodes that did not answer when a selection was resolved.
     pub(crate) unanswered: usize,
     pub(crate) acted_on_nothing: bool,
@@ -68,11 +70,24 @@ pub(crate) struct Run {
     /// Blake3 of the script.
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
+    /// What it reaches on the operator's machine.
+    pub(crate) local: Local,
+    /// What must not be seen of it.
+    pub(crate) masks: Masks,
+    /// Where a secret is got that is only the default of a parameter, by the name of that.
+    pub(crate) fallbacks: Fallbacks,
+    /// Ends what was deferred too.
+    pub(crate) skip: CancellationToken,
+    /// How many scripts are around this one.
+    pub(super) depth: usize,
     /// What runs beside the script, and at its end.
     pub(crate) tasks: Tasks,
     /// The engine of the run, as long as it lasts.
     engine: OnceLock<Weak<Engine>>,
-    state: Mutex<State>,
+    /// Values that the script handed out.
+    emitted: Mutex<Map<String, Value>>,
+    /// Shared with the scripts around this one.
+    state: Arc<Mutex<State>>,
 }
 
 /// The run as engine and values hold it.
@@ -86,28 +101,81 @@ pub(crate) struct RunParts {
     pub(crate) runtime: Handle,
     pub(crate) timeout: Option<Duration>,
     pub(crate) manner: Manner,
+    pub(crate) commit: Option<String>,
+    pub(crate) skip: CancellationToken,
+}
+
+/// What belongs to one script alone.
+pub(crate) struct ScriptParts {
     pub(crate) params: Map<String, Value>,
     pub(crate) digest: String,
-    pub(crate) commit: Option<String>,
+    pub(crate) local: Local,
+    pub(crate) fallbacks: Fallbacks,
 }
 
 impl Run {
-    pub(crate) fn new(parts: RunParts) -> SharedRun {
-        let RunParts { fleet, schemas, output, runtime, timeout, manner, params, digest, commit } = parts;
+    pub(crate) fn new(parts: RunParts, script: ScriptParts) -> SharedRun {
+        let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, skip } = parts;
+        let ScriptParts { params, digest, local, fallbacks } = script;
+        let masks = Masks::default();
         Arc::new(Self {
             fleet,
             schemas,
-            output,
+            output: masks.before(output),
             runtime,
             timeout,
             manner,
             params,
             digest,
             commit,
+            local,
+            masks,
+            fallbacks,
+            skip,
+            depth: 0,
             tasks: Tasks::default(),
             engine: OnceLock::new(),
-            state: Mutex::default(),
+            emitted: Mutex::default(),
+            state: Arc::default(),
         })
+    }
+
+    /// A run of another script inside of this one: its calls and secrets are this one's.
+    pub(super) fn inside(&self, script: ScriptParts) -> SharedRun {
+        let ScriptParts { params, digest, local, fallbacks } = script;
+        Arc::new(Self {
+            fleet: self.fleet.clone(),
+            schemas: self.schemas.clone(),
+            output: self.output.clone(),
+            runtime: self.runtime.clone(),
+            timeout: self.timeout,
+            manner: self.manner,
+            params,
+            digest,
+            commit: self.commit.clone(),
+            local,
+            masks: self.masks.clone(),
+            fallbacks,
+            skip: self.skip.clone(),
+            depth: self.depth + 1,
+            tasks: Tasks::default(),
+            engine: OnceLock::new(),
+            emitted: Mutex::default(),
+            state: Arc::clone(&self.state),
+        })
+    }
+
+    /// Hands out a value: to whoever runs the script, or to the script that does.
+    pub(crate) fn emit(&self, name: &str, value: Value) {
+        self.emitted.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.clone());
+        if self.depth == 0 {
+            self.say(Output::Emit { name: name.to_owned(), value });
+        }
+    }
+
+    /// The values that the script has handed out.
+    pub(super) fn take_emitted(&self) -> Map<String, Value> {
+        std::mem::take(&mut *self.emitted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Remembers the engine, for what runs on other threads.

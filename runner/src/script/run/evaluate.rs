@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::FleetAccess;
 use super::branch::Branch;
-use super::context::{CallRecord, Run, RunParts, SharedRun, Standing, State};
+use super::context::{CallRecord, Run, RunParts, ScriptParts, SharedRun, Standing, State};
 use super::output::{Output, OutputSink};
 use crate::client::Manner;
 use crate::diagnostic::{Code, Diagnostic};
@@ -20,6 +20,7 @@ use crate::exit::{Exit, Tally};
 use crate::schemas::Schemas;
 use crate::script::engine::{STACK, engine_of};
 use crate::script::errors;
+use crate::script::local::Local;
 use crate::script::program::{Compiled, Loaded};
 use crate::script::types::{Failure, Outcome};
 
@@ -45,6 +46,8 @@ pub struct RunOptions {
     pub manner: Manner,
     /// Commit of the script's repository, for the audit on the nodes.
     pub commit: Option<String>,
+    /// What it reaches on the operator's machine.
+    pub local: Local,
 }
 
 /// How a script ended.
@@ -88,7 +91,7 @@ impl RunReport {
 
 /// Runs a compiled script. Dropping the future cancels the run.
 pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
-    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit } = options;
+    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit, local } = options;
     let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
     // A child: what ends with this future is the run, and nothing of the caller's.
     let cancel = cancel.child_token();
@@ -97,14 +100,15 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let _skipped_without_us = skip.clone().drop_guard();
     let runtime = Handle::current();
     let branch = Branch::new(cancel.clone());
-    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, params, digest, commit };
-    let run = Run::new(parts);
+    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, commit, skip };
+    let fallbacks = script.fallbacks.clone();
+    let run = Run::new(parts, ScriptParts { params, digest, local, fallbacks });
 
     let (done, ended) = oneshot::channel();
     let (worker, compiled) = (run.clone(), script.clone());
     let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn(move || {
         let ending =
-            std::panic::catch_unwind(AssertUnwindSafe(|| branch.run(|| evaluate(&worker, &compiled, &skip))));
+            std::panic::catch_unwind(AssertUnwindSafe(|| branch.run(|| evaluate(&worker, &compiled))));
         let _ = done.send(ending);
     });
     let outcome = match thread {
@@ -119,16 +123,16 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
 }
 
 /// Why a script did not come to its end.
-struct Broken {
-    ending: Ending,
-    /// The call whose error nobody caught.
-    call: Option<usize>,
+pub(super) struct Broken {
+    pub(super) ending: Ending,
+    /// The error of the language that nobody caught, if it was one.
+    pub(super) failure: Option<Box<Failure>>,
 }
 
 fn internal(why: String) -> Broken {
     let diagnostic = Diagnostic::error(Code::Internal, format!("orch itself made a mistake: {why}"))
         .help("please report it with the script that shows it");
-    Broken { ending: Ending::Failed(Box::new(diagnostic)), call: None }
+    Broken { ending: Ending::Failed(Box::new(diagnostic)), failure: None }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
@@ -137,7 +141,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Evaluates the script, waits for what runs beside it, and runs what was put off, whatever came before.
-fn evaluate(run: &SharedRun, script: &Compiled, skip: &CancellationToken) -> Result<(), Broken> {
+pub(super) fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken> {
+    let skip = &run.skip;
     let mut engine = engine_of(run);
     engine.set_module_resolver(Loaded::new(script.files.clone()));
     let engine = Arc::new(engine);
@@ -160,7 +165,7 @@ fn evaluate(run: &SharedRun, script: &Compiled, skip: &CancellationToken) -> Res
         });
         match (judge(done), &ended) {
             (Err(Broken { ending: Ending::Interrupted, .. }), Ok(())) => {
-                ended = Err(Broken { ending: Ending::Interrupted, call: None });
+                ended = Err(Broken { ending: Ending::Interrupted, failure: None });
             }
             (Err(failed), Ok(())) => ended = Err(failed),
             // The first error is the script's; this one must not be lost either.
@@ -177,21 +182,28 @@ fn evaluate(run: &SharedRun, script: &Compiled, skip: &CancellationToken) -> Res
 fn broken(engine: &Engine, run: &SharedRun, script: &Compiled, error: &EvalAltResult) -> Result<(), Broken> {
     match error.unwrap_inner() {
         EvalAltResult::Exit(..) => return Ok(()),
-        EvalAltResult::ErrorTerminated(..) => return Err(Broken { ending: Ending::Interrupted, call: None }),
+        EvalAltResult::ErrorTerminated(..) => {
+            return Err(Broken { ending: Ending::Interrupted, failure: None });
+        }
         _ => {}
     }
     let diagnostic = errors::of_running(engine, &run.schemas, &script.files, error);
-    let call = Failure::within(error).and_then(|failure| failure.call);
-    Err(Broken { ending: Ending::Failed(Box::new(diagnostic)), call })
+    let failure = Failure::within(error).map(Box::new);
+    Err(Broken { ending: Ending::Failed(Box::new(diagnostic)), failure })
 }
 
 fn report(run: &Arc<Run>, outcome: Result<(), Broken>) -> RunReport {
-    let State { mut calls, raised, emitted, unanswered, acted_on_nothing } =
-        std::mem::take(&mut *run.state());
-    let (ending, uncaught) = match outcome {
+    let State { mut calls, raised, unanswered, acted_on_nothing } = std::mem::take(&mut *run.state());
+    let mut emitted = run.take_emitted();
+    let (mut ending, uncaught) = match outcome {
         Ok(()) => (Ending::Finished, None),
-        Err(Broken { ending, call }) => (ending, call),
+        Err(Broken { ending, failure }) => (ending, failure.and_then(|failure| failure.call)),
     };
+    run.masks.map(&mut emitted);
+    calls.iter_mut().for_each(|record| run.masks.record(record));
+    if let Ending::Failed(diagnostic) = &mut ending {
+        run.masks.diagnostic(diagnostic);
+    }
     // An error that did not end the script was caught.
     for number in raised.into_iter().filter(|number| Some(*number) != uncaught) {
         if let Some(record) = calls.get_mut(number) {

@@ -5,6 +5,7 @@ mod branch;
 mod context;
 mod detached;
 mod evaluate;
+mod inner;
 mod output;
 mod tasks;
 
@@ -14,6 +15,7 @@ pub use context::{CallRecord, Standing};
 pub(crate) use context::{Run, SharedRun};
 pub(crate) use detached::Detached;
 pub use evaluate::{Ending, RunOptions, RunReport, run};
+pub(crate) use inner::run_inside;
 pub(crate) use output::connect;
 pub use output::{LogLevel, Output, OutputSink};
 pub(crate) use tasks::{Task, together};

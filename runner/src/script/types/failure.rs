@@ -39,6 +39,18 @@ pub(crate) enum Kind {
     Runtime,
     /// The broker is lost, or the session has ended.
     Connection,
+    /// Something on the operator's machine that was not allowed.
+    Permission,
+    /// A file cannot be read or written.
+    File,
+    /// What a file holds is malformed.
+    Data,
+    /// A program on the operator's machine did not do what it should.
+    Exec,
+    /// The source of a secret gives none.
+    Secret,
+    /// Another script cannot be run.
+    Script,
 }
 
 impl Kind {
@@ -58,6 +70,12 @@ impl Kind {
             Kind::Declaration => "declaration",
             Kind::Runtime => "runtime",
             Kind::Connection => "connection",
+            Kind::Permission => "permission",
+            Kind::File => "file",
+            Kind::Data => "data",
+            Kind::Exec => "exec",
+            Kind::Secret => "secret",
+            Kind::Script => "script",
         }
     }
 
@@ -77,6 +95,12 @@ impl Kind {
             Kind::Declaration => Code::Declaration,
             Kind::Runtime => Code::Runtime,
             Kind::Connection => Code::Connection,
+            Kind::Permission => Code::Permission,
+            Kind::File => Code::File,
+            Kind::Data => Code::DataFile,
+            Kind::Exec => Code::Exec,
+            Kind::Secret => Code::Secret,
+            Kind::Script => Code::Script,
         }
     }
 }

@@ -13,6 +13,15 @@ impl Secret {
         Self(Zeroizing::new(text.to_owned()).into())
     }
 
+    /// A secret between two texts.
+    pub(crate) fn between(&self, before: &str, after: &str) -> Self {
+        let mut text = Zeroizing::new(String::with_capacity(before.len() + self.0.len() + after.len()));
+        text.push_str(before);
+        text.push_str(&self.0);
+        text.push_str(after);
+        Self(text.into())
+    }
+
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
