@@ -114,6 +114,7 @@ impl Fleet {
             commit: None,
             dry_run: false,
             manner: Manner::default(),
+            resend: None,
         };
         let began = Instant::now();
         let called = self.session.call(request, Arc::new(|_| {}), CancellationToken::new());

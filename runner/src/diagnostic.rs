@@ -28,6 +28,11 @@ macro_rules! codes {
             pub const fn title(self) -> &'static str {
                 match self { $(Code::$variant => $title,)* }
             }
+
+            /// What it means and what to do about it, as `orch help` shows it.
+            pub const fn explanation(self) -> &'static str {
+                match self { $(Code::$variant => include_str!(concat!("explain/", $text, ".md")),)* }
+            }
         }
     };
 }
@@ -59,11 +64,12 @@ codes! {
     Runtime = "E0306", "The script failed while it ran.";
     Limit = "E0307", "The script went over a limit of the engine.";
     Interrupted = "E0308", "The run was interrupted.";
-    Permission = "E0309", "The script did what it was not allowed to do on this machine.";
-    File = "E0310", "A file cannot be read or written.";
-    Exec = "E0311", "A program on this machine did not do what it should.";
-    Secret = "E0312", "The source of a secret gives none.";
-    Script = "E0313", "Another script cannot be run.";
+    Rollout = "E0309", "A roll-out stopped before all nodes were reached.";
+    Permission = "E0310", "The script did what it was not allowed to do on this machine.";
+    File = "E0311", "A file cannot be read or written.";
+    Exec = "E0312", "A program on this machine did not do what it should.";
+    Secret = "E0313", "The source of a secret gives none.";
+    Script = "E0314", "Another script cannot be run.";
     Internal = "E0399", "A mistake in orch itself.";
     Unused = "W0101", "A variable is never used.";
     UnknownField = "W0102", "The schema of an action does not declare this output.";

@@ -29,6 +29,7 @@ fn ping(session: &Session, scope: Scope) -> CallRequest {
         commit: None,
         dry_run: false,
         manner: Manner::default(),
+        resend: None,
     }
 }
 

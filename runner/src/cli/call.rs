@@ -88,14 +88,14 @@ impl Call {
             ask::can_be_confirmed(ground, self.yes, &format!("{agent}.{action}"))?;
         }
         let fleet = ground.open(reach).await?;
-        let batches = self.call.batches();
-        let resolved = target.resolve(&fleet, write || batches.size().is_some()).await?;
+        let (pace, tolerance) = (self.call.pace(), self.call.tolerance());
+        let resolved = target.resolve(&fleet, write || pace.needs_names()).await?;
         if ask && !self.yes {
             let nodes = count(resolved.known().map_or(0, <[_]>::len), "node");
             ask::confirm(ground, &format!("{agent}.{action} on all {nodes}?")).await?;
         }
         let (timeout, manner) = (self.call.timeout, self.manner.manner());
-        let call = OneCall { agent, action, args, timeout, batches, dry_run: self.dry_run, manner };
+        let call = OneCall { agent, action, args, timeout, pace, tolerance, dry_run: self.dry_run, manner };
         let report = fleet.call_resolved(resolved, call).await?;
         fleet.show(agent, action, &report);
         let exit = ground.exit(&report);

@@ -48,7 +48,8 @@ impl Facts {
         let call = OneCall {
             args,
             timeout: self.call.timeout,
-            batches: self.call.batches(),
+            pace: self.call.pace(),
+            tolerance: self.call.tolerance(),
             ..OneCall::of("node", "get_fact")
         };
         let report = fleet.call(&target, call).await?;

@@ -7,8 +7,7 @@ use clap::Args;
 use orch_wire::nodeset::{Batch, Limit};
 use orch_wire::query::filter::Filter;
 
-use super::batches::Batches;
-use crate::client::Manner;
+use crate::client::{Manner, Pace, Retry, Tolerance};
 use crate::config::parse_span;
 use crate::report::Format;
 
@@ -19,7 +18,7 @@ pub(super) struct GlobalFlags {
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(super) config: Option<PathBuf>,
 
-    /// How data is written
+    /// How data is written; sarif and github are for `check`
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human", value_parser = format(), help_heading = "Global options")]
     pub(super) format: Format,
 
@@ -30,7 +29,7 @@ pub(super) struct GlobalFlags {
 
 fn format() -> impl clap::builder::TypedValueParser<Value = Format> {
     use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new(["human", "table", "json", "jsonl"])
+    clap::builder::PossibleValuesParser::new(["human", "table", "json", "jsonl", "sarif", "github"])
         .try_map(|text| text.parse::<Format>())
 }
 
@@ -145,11 +144,36 @@ pub(super) struct CallFlags {
     /// Wait so long between batches, such as 10s
     #[arg(long, value_name = "SPAN", value_parser = parse_span, requires = "batch")]
     pub(super) pause: Option<Duration>,
+
+    /// At most so many nodes at once: the next is called when one has ended
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) concurrency: Option<u32>,
+
+    /// Go on with further nodes although so many, or so many percent, or `all` were not ok
+    #[arg(long, value_name = "N|N%|all")]
+    pub(super) tolerate: Option<Tolerance>,
+
+    /// Call nodes that ended failed or timed_out again, so many times; silent ones are asked for their answer again
+    #[arg(long, value_name = "TIMES", default_value_t = 0, hide_default_value = true)]
+    pub(super) retry: u32,
+
+    /// Wait so long before each of these
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "2s", requires = "retry")]
+    pub(super) retry_wait: Duration,
 }
 
 impl CallFlags {
-    pub(super) fn batches(&self) -> Batches {
-        Batches { size: self.batch, pause: self.pause }
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            batch: self.batch,
+            window: self.concurrency.map(|width| usize::try_from(width).unwrap_or(usize::MAX)),
+            pause: self.pause,
+            retry: (self.retry > 0).then_some(Retry { times: self.retry, wait: self.retry_wait }),
+        }
+    }
+
+    pub(super) fn tolerance(&self) -> Tolerance {
+        self.tolerate.unwrap_or_default()
     }
 }
 

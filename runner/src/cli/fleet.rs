@@ -8,12 +8,14 @@ use orch_wire::schema::ActionSchema;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-use super::batches::Batches;
 use super::failure::Failure;
 use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
 use super::target::Target;
-use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Scope, Session, SessionConfig};
+use crate::client::{
+    CallError, CallReport, CallRequest, Discovery, Manner, Pace, Paced, Piece, Scope, Session, SessionConfig,
+    Tolerance, pieces,
+};
 use crate::config::{Config, Environment, Overrides};
 use crate::exit::{Exit, Tally};
 use crate::lab::{Lab, LabConfig};
@@ -127,11 +129,31 @@ impl Ground<'_> {
 
 /// The schemas that are known without a fleet, for a command that opens none.
 pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
-    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
-    schemas_of(&Config::load(&overrides, environment)?)
+    schemas_from(global, environment, None)
 }
 
-fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
+/// The same, with the project's file looked for from this folder on.
+pub(super) fn schemas_from(
+    global: &GlobalFlags,
+    environment: &Environment,
+    start: Option<&Path>,
+) -> Result<Schemas, Failure> {
+    schemas_of(&config_at_hand(global, environment, start)?)
+}
+
+/// The configuration for a command that opens no fleet, with the project's file looked for from this folder on.
+pub(super) fn config_at_hand(
+    global: &GlobalFlags,
+    environment: &Environment,
+    start: Option<&Path>,
+) -> Result<Config, Failure> {
+    let overrides =
+        Overrides { file: global.config.clone(), start: start.map(Path::to_owned), ..Overrides::default() };
+    Ok(Config::load(&overrides, environment)?)
+}
+
+/// The schemas that a configuration names, and the built-in ones.
+pub(super) fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
     let mut schemas = Schemas::builtin()?;
     // As on the nodes, a folder that is not there holds no agents.
     for folder in config.agents.value.iter().filter(|folder| folder.exists()) {
@@ -168,7 +190,8 @@ pub(super) struct OneCall<'a> {
     pub(super) action: &'a str,
     pub(super) args: Map<String, Value>,
     pub(super) timeout: Option<Duration>,
-    pub(super) batches: Batches,
+    pub(super) pace: Pace,
+    pub(super) tolerance: Tolerance,
     pub(super) dry_run: bool,
     pub(super) manner: Manner,
 }
@@ -180,7 +203,8 @@ impl<'a> OneCall<'a> {
             action,
             args: Map::new(),
             timeout: None,
-            batches: Batches::default(),
+            pace: Pace::default(),
+            tolerance: Tolerance::default(),
             dry_run: false,
             manner: Manner::default(),
         }
@@ -203,7 +227,7 @@ impl Connection {
     /// Calls one action on a target.
     pub(super) async fn call(&self, target: &Target, call: OneCall<'_>) -> Result<CallReport, Failure> {
         let write = self.action(call.agent, call.action).is_none_or(|(schema, _)| schema.is_write());
-        let named = (write && !call.dry_run) || call.batches.size().is_some();
+        let named = (write && !call.dry_run) || call.pace.needs_names();
         let resolved = target.resolve(self, named).await?;
         self.call_resolved(resolved, call).await
     }
@@ -230,13 +254,23 @@ impl Connection {
             commit: None,
             dry_run: call.dry_run,
             manner: call.manner,
+            resend: None,
         };
-        let mut report = match (resolved.known(), call.batches.size()) {
-            (Some([]), _) => CallReport::default(),
-            (Some(nodes), Some(size)) => {
-                self.call_in_batches(&request, nodes, size, call.batches.pause).await?
+        let title = format!("{}.{}", call.agent, call.action);
+        let mut report = match resolved.known() {
+            Some([]) => CallReport::default(),
+            Some(nodes) if call.pace.needs_names() => {
+                let (pace, tolerance, cancel) = (call.pace, call.tolerance, self.cancel());
+                let progress = Progress::new(&self.printer, &title);
+                let events = pieces(progress.sink(), nodes.len());
+                let send =
+                    |request, _: Piece| self.session.call(request, events.clone(), self.cancel.clone());
+                let paced = Paced { request: &request, pace, tolerance, cancel, call: send };
+                let called = paced.run(nodes).await;
+                progress.close();
+                called?
             }
-            _ => self.call_once(request, &format!("{}.{}", call.agent, call.action)).await?,
+            _ => self.call_once(request, &title).await?,
         };
         resolved.complete(&mut report);
         Ok(report)

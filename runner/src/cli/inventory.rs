@@ -37,7 +37,8 @@ impl Inventory {
         let fleet = ground.connect(&self.fleet, &target).await?;
         let call = OneCall {
             timeout: self.call.timeout,
-            batches: self.call.batches(),
+            pace: self.call.pace(),
+            tolerance: self.call.tolerance(),
             ..OneCall::of("node", "inventory")
         };
         let report = fleet.call(&target, call).await?;

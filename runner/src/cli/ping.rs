@@ -33,14 +33,15 @@ impl Ping {
         let fleet = ground.connect(&self.fleet, &target).await?;
         let call = OneCall {
             timeout: self.call.timeout,
-            batches: self.call.batches(),
+            pace: self.call.pace(),
+            tolerance: self.call.tolerance(),
             ..OneCall::of("node", "ping")
         };
         let report = fleet.call(&target, call).await?;
         let printer = ground.printer;
         match printer.format() {
             Format::Json | Format::Jsonl => fleet.show("node", "ping", &report),
-            Format::Human | Format::Table => {
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
                 let style = printer.style(Stream::Out);
                 let header = ["node", "answered in"].map(|label| style.strong(label));
                 let ok = report.results.iter().filter(|result| result.is_ok());

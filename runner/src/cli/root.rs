@@ -9,8 +9,8 @@ use super::flags::GlobalFlags;
 use super::fleet::Ground;
 use super::interrupts::Interrupts;
 use super::{
-    agents, audit, broker, call, completions, config, facts, find, inventory, lab, matching, ping, pki,
-    policy, script, trust,
+    agents, audit, broker, call, check, completions, config, facts, find, help, inventory, lab, matching,
+    ping, pki, policy, script, trust,
 };
 use crate::config::Environment;
 use crate::exit::Exit;
@@ -18,6 +18,7 @@ use crate::report::{Format, Printer};
 
 const EXAMPLES: &str = "\
 Examples:
+  orch check deploy.orch                             what is wrong with a script, before it touches a node
   orch script examples/first.orch --lab 5            a script, on five nodes inside of this process
   orch ping --lab 5                                  five nodes inside of this process answer
   orch find -C role::web -F environment=production   which nodes are these?
@@ -42,6 +43,7 @@ pub(super) struct Orch {
 #[derive(Debug, Subcommand)]
 enum Command {
     Script(script::Script),
+    Check(check::Check),
     Ping(ping::Ping),
     Find(find::Find),
     Match(matching::Match),
@@ -57,6 +59,7 @@ enum Command {
     Config(config::ConfigCommand),
     Trust(trust::TrustCommand),
     Completions(completions::Completions),
+    Help(help::Help),
 }
 
 /// Runs the program with these arguments, and says how it ends.
@@ -96,7 +99,12 @@ fn log(environment: &Environment) {
 }
 
 fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<Exit, Failure> {
+    if orch.global.format.is_for_findings() && !matches!(orch.command, Command::Check(_)) {
+        return Err(Failure::usage("the formats sarif and github are for the findings of `orch check`"));
+    }
     match &orch.command {
+        Command::Check(check) => return check.run(&orch.global, environment, printer),
+        Command::Help(help) => return help.run(printer),
         Command::Pki(pki) => return pki.run(printer),
         Command::Policy(policy) => return policy.run(printer),
         Command::Audit(audit) => return audit.run(printer),
@@ -133,6 +141,8 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 | Command::Match(_)
                 | Command::Policy(_)
                 | Command::Audit(_)
+                | Command::Check(_)
+                | Command::Help(_)
                 | Command::Completions(_) => Ok(Exit::Success),
             }
         };

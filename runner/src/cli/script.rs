@@ -7,17 +7,18 @@ use std::time::Duration;
 use clap::{Args, CommandFactory};
 use serde_json::{Map, Value, json};
 
+use super::ask;
 use super::commit;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
-use super::fleet::{Ground, Reach};
+use super::fleet::{Connection, Ground, Reach};
 use super::project::Surroundings;
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
 use crate::config::parse_span;
-use crate::diagnostic::{self, Diagnostic, SourceText};
+use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
-use crate::report::{CallView, Printer, Stream, call_json, clean};
+use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
 use crate::schemas::Schemas;
 use crate::script::{
     self, CallRecord, Compiled, Ending, FleetAccess, Grants, Known, Library, Param, ParamType, RunOptions,
@@ -68,6 +69,10 @@ pub(super) struct Script {
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     timeout: Option<Duration>,
 
+    /// Ask nothing: a write on the whole fleet is meant
+    #[arg(long)]
+    yes: bool,
+
     #[command(flatten)]
     manner: MannerFlags,
     #[command(flatten)]
@@ -79,10 +84,11 @@ impl Script {
         let Some(file) = self.file.as_deref() else { return Ok(help(ground.printer)) };
         let source = read_script(file)?;
         let folder = if file == Path::new("-") { None } else { file.parent() };
-        let around = Surroundings::of(ground, &self.fleet, folder, &self.allow)?;
+        let config = ground.config_from(&self.fleet, folder)?;
+        let around = Surroundings::of(ground.environment, &config, folder, &self.allow)?;
         if self.help {
-            let schemas = ground.schemas(&self.fleet, folder)?;
-            let compiled = compiled(ground.printer, &source, &schemas, &around.library)?;
+            let compiled =
+                compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?, &around.library)?;
             ground.printer.data(&described(file, &compiled));
             return Ok(Exit::Success);
         }
@@ -97,6 +103,10 @@ impl Script {
         let checked = match early {
             Some(checked) => Ok(checked),
             None => checked(&reach.schemas),
+        };
+        let checked = match checked {
+            Ok(checked) => self.warned(ground, &checked.0).await.map(|()| checked),
+            failed => failed,
         };
         let (compiled, params) = match checked {
             Ok(checked) => checked,
@@ -144,6 +154,12 @@ impl Script {
         };
         if interrupted && late {
             ground.printer.error("the run took longer than its deadline, and was ended", None);
+        }
+        if interrupted && !is_json(ground.printer) {
+            // Whoever ended it in the middle wants to know where every node was left.
+            let views: Vec<CallView<'_>> = report.calls.iter().map(record_view).collect();
+            let table = standings(&views, ground.printer.style(Stream::Err), ground.printer.width());
+            ground.printer.say(table.trim_end());
         }
         shown(ground.printer, &report);
         match ground.printer.format() {
@@ -195,6 +211,25 @@ impl Script {
 
     fn is_argument(&self, param: &str) -> bool {
         self.params.iter().any(|text| text.split_once('=').is_some_and(|(name, _)| name == param))
+    }
+
+    /// Tells what is hardly meant in a script. A write on the whole fleet must be confirmed.
+    async fn warned(&self, ground: &Ground<'_>, compiled: &Compiled) -> Result<(), Failure> {
+        for warning in compiled.warnings() {
+            tell(ground.printer, warning);
+        }
+        let unbounded = |warning: &Diagnostic| warning.code == Code::Unbounded;
+        if self.help || self.yes || !compiled.warnings().iter().any(unbounded) {
+            return Ok(());
+        }
+        if !Connection::can_ask(ground.printer) {
+            let message =
+                "the script may change every node, whatever their number, and there is nobody to ask";
+            return Err(
+                Failure::usage(message).help("bound the selection as the warning says, or give --yes")
+            );
+        }
+        ask::confirm(ground, "act on the whole fleet?").await
     }
 
     /// Parameters as they were given: of the file, then of the command line.
@@ -310,10 +345,10 @@ pub(super) fn record_json(record: &CallRecord) -> Value {
 
 pub(super) fn record_view(record: &CallRecord) -> CallView<'_> {
     CallView {
-        agent: &record.schema.name,
+        agent: &record.agent,
         action: &record.action,
         report: &record.report,
-        schema: record.schema.action(&record.action),
+        schema: record.schema.as_ref().and_then(|schema| schema.action(&record.action)),
     }
 }
 
@@ -351,7 +386,7 @@ fn described(file: &Path, script: &Compiled) -> String {
     text
 }
 
-fn read_script(file: &Path) -> Result<SourceText, Failure> {
+pub(super) fn read_script(file: &Path) -> Result<SourceText, Failure> {
     if file == Path::new("-") {
         let mut text = String::new();
         let read = std::io::stdin().lock().take(FILE_BYTES).read_to_string(&mut text);

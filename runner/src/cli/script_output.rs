@@ -64,9 +64,9 @@ impl Stage {
                 self.clear();
                 self.resolved(&what, &found);
             }
-            Output::CallBegins { schema, action, quiet } => {
+            Output::CallBegins { agent, action, quiet } => {
                 if !quiet {
-                    self.begin(&format!("{}.{action}", schema.name));
+                    self.begin(&format!("{agent}.{action}"));
                 }
             }
             Output::Event(event) => {
@@ -76,6 +76,12 @@ impl Stage {
                     (None, crate::client::CallEvent::Notice(text)) => self.printer.note(&text),
                     (None, _) => {}
                 }
+            }
+            Output::Rollout { message } => {
+                self.clear();
+                self.event(|| json!({ "event": "rollout", "text": message }));
+                let style = self.printer.style(Stream::Err);
+                self.printer.say(&style.strong(&clean(&message)));
             }
             Output::Deferred { count, interrupted } => {
                 self.clear();
@@ -125,7 +131,9 @@ impl Stage {
 
     fn print(&self, text: &str) {
         match self.printer.format() {
-            Format::Human | Format::Table => self.printer.line(&clean(text)),
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
+                self.printer.line(&clean(text));
+            }
             // The document at the end is the data; what the script prints is talk then.
             Format::Json => self.printer.say(&clean(text)),
             Format::Jsonl => self.event(|| json!({ "event": "print", "text": text })),
@@ -134,7 +142,7 @@ impl Stage {
 
     fn section(&self, title: &str) {
         match self.printer.format() {
-            Format::Human | Format::Table => {
+            Format::Human | Format::Table | Format::Sarif | Format::Github => {
                 let style = self.printer.style(Stream::Out);
                 self.printer.line(&style.strong(&format!("== {} ==", clean(title))));
             }

@@ -185,7 +185,8 @@ impl Engine {
                 (nodes.clone(), None, to)
             }
         };
-        let messages = match self.composer.messages(Errand::Call, call, &request, &to, now.wall) {
+        let errand = if request.resend.is_some() { Errand::Resend } else { Errand::Call };
+        let messages = match self.composer.messages(errand, call, &request, &to, now.wall) {
             Ok(messages) => messages,
             Err(error) => {
                 let _ = reply.send(Err(CallError::TooLarge(error.to_string())));

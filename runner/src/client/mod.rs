@@ -6,6 +6,7 @@ mod drive;
 mod engine;
 mod feed;
 mod moment;
+mod pace;
 mod roster;
 mod session;
 mod types;
@@ -18,6 +19,7 @@ pub mod pure {
     pub use super::moment::Moment;
 }
 
+pub use pace::{Pace, Paced, Piece, Retry, Tolerance, pieces};
 pub use session::Session;
 pub use types::{
     CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,

@@ -85,7 +85,7 @@ impl Session {
         if request.write && !matches!(request.scope, Scope::Nodes(_)) {
             return Err(CallError::Unresolved);
         }
-        let call = entropy::call_id();
+        let call = request.resend.unwrap_or_else(entropy::call_id);
         let (reply, answer) = oneshot::channel();
         self.send(Command::Call { call, request: Box::new(request), events, reply }).await?;
         let mut answer = answer;
@@ -96,7 +96,8 @@ impl Session {
                 answer.await
             }
         };
-        answered.map_err(|_| CallError::Ended)?
+        let report = answered.map_err(|_| CallError::Ended)??;
+        Ok(CallReport { call: Some(call), ..report })
     }
 
     /// Finds the nodes of a scope. Without a query nothing is sent: the roster knows them.
@@ -187,5 +188,6 @@ fn ping(scope: Scope, run: RunId) -> Result<CallRequest, CallError> {
         commit: None,
         dry_run: false,
         manner: Manner::default(),
+        resend: None,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orch_link::{Dialer, OpenError};
 use orch_wire::header::Stage;
-use orch_wire::ids::{ActionName, AgentName, BrokerName, CollectiveName, NodeName, RunId};
+use orch_wire::ids::{ActionName, AgentName, BrokerName, CallId, CollectiveName, NodeName, RunId};
 use orch_wire::keys::Keys;
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::query::Query;
@@ -85,6 +85,8 @@ pub struct CallRequest {
     pub dry_run: bool,
     /// How it is made, whatever it asks for.
     pub manner: Manner,
+    /// The call that this asks for again: the nodes answer it from their memory, or begin it if they never had it.
+    pub resend: Option<CallId>,
 }
 
 /// How a call is made.
@@ -119,6 +121,8 @@ pub struct CallReport {
     pub skipped: usize,
     /// Whether the caller cancelled it.
     pub interrupted: bool,
+    /// Its id, where it was one message.
+    pub call: Option<CallId>,
 }
 
 /// What came of a discovery.

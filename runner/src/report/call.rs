@@ -186,7 +186,7 @@ fn named(what: &str, why: &str, nodes: &[NodeName]) -> Option<String> {
 }
 
 /// An outcome with what belongs to it: its code, and that a silent node had begun.
-fn outcome_words(result: &NodeResult) -> String {
+pub(super) fn outcome_words(result: &NodeResult) -> String {
     let words = result.outcome.as_str().replace('_', " ");
     match &result.code {
         Some(code) if result.outcome != Outcome::TimedOut => format!("{words} ({})", clean(code)),

@@ -23,6 +23,10 @@ pub enum Format {
     Json,
     /// One JSON document per line as it comes.
     Jsonl,
+    /// Findings as a log of the Static Analysis Results Interchange Format.
+    Sarif,
+    /// Findings as annotations of a workflow of GitHub Actions.
+    Github,
 }
 
 impl FromStr for Format {
@@ -34,7 +38,9 @@ impl FromStr for Format {
             "table" => Ok(Format::Table),
             "json" => Ok(Format::Json),
             "jsonl" => Ok(Format::Jsonl),
-            _ => Err(format!("`{text}` is none of human, table, json, jsonl")),
+            "sarif" => Ok(Format::Sarif),
+            "github" => Ok(Format::Github),
+            _ => Err(format!("`{text}` is none of human, table, json, jsonl, sarif, github")),
         }
     }
 }
@@ -43,6 +49,11 @@ impl Format {
     /// Whether a program reads it.
     pub fn is_json(self) -> bool {
         matches!(self, Format::Json | Format::Jsonl)
+    }
+
+    /// Whether only findings can be written so.
+    pub fn is_for_findings(self) -> bool {
+        matches!(self, Format::Sarif | Format::Github)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
 //! | `local/` | what a script reaches on the operator's machine, and what allows it |
+//! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
 //! | `engine.rs` | the engine with its limits and hooks |
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
@@ -24,6 +25,7 @@ mod local;
 mod nearest;
 mod program;
 mod queries;
+mod rollout;
 mod run;
 mod signature;
 mod types;
@@ -36,4 +38,4 @@ pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
 };
 pub(crate) use types::OWN_FIELDS;
-pub use vocabulary::{Example, Family, Function, families};
+pub use vocabulary::{Example, Family, Function, dedented, families};

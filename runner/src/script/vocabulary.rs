@@ -23,6 +23,24 @@ pub struct Function {
     pub(crate) register: fn(&mut Engine),
 }
 
+impl Function {
+    /// Whether it goes by this name, with its receiver or without.
+    pub fn is_named(&self, name: &str) -> bool {
+        let forms = self.forms.iter().filter_map(|form| Form::parse(form).ok());
+        forms.into_iter().any(|form| {
+            form.name == name
+                || form.receiver.is_some_and(|receiver| format!("{receiver}.{}", form.name) == name)
+        })
+    }
+}
+
+/// Lines of an example without the indentation that they have in common, and without empty ones around.
+pub fn dedented(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let indent = lines.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    lines.iter().map(|line| line.get(indent..).unwrap_or_default().trim_end().to_owned()).collect()
+}
+
 /// A script and what it prints; a test runs it against a small fleet that is written down.
 #[derive(Debug, Clone, Copy)]
 pub struct Example {
@@ -89,7 +107,7 @@ mod tests {
                     "" => function.metadata.name.to_string(),
                     namespace => format!("{namespace}::{}", function.metadata.name),
                 };
-                (!hidden.contains(&name.as_str())).then(|| (name, function.metadata.num_params))
+                (!hidden.contains(&name.as_str())).then_some((name, function.metadata.num_params))
             },
             false,
         );

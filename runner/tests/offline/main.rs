@@ -5,6 +5,7 @@
 #[path = "../../../wire/tests/cases/agent.rs"]
 mod agent;
 mod agents;
+mod check;
 mod matching;
 mod policy;
 #[path = "../../../wire/tests/cases/setting.rs"]

@@ -205,6 +205,7 @@ pub(crate) struct Ran {
     pub(crate) asked: Vec<String>,
     pub(crate) warned: Vec<String>,
     pub(crate) troubles: Vec<String>,
+    pub(crate) rollouts: Vec<String>,
 }
 
 impl Ran {
@@ -299,6 +300,8 @@ pub(crate) struct Trial {
     pub(crate) cancel: CancellationToken,
     pub(crate) skip: CancellationToken,
     pub(crate) log: Log,
+    /// Another fleet than the one that is written down.
+    pub(crate) fleet: Option<FleetAccess>,
 }
 
 impl Trial {
@@ -317,13 +320,16 @@ impl Trial {
         let folder = Folder::new();
         let examples = "env=SHOP_*,exec=wc,exec=false";
         let local = || folder.local(Permissions::new(Grants::parse(examples).unwrap()));
+        let rollouts = Log::default();
+        let told = rollouts.clone();
         let options = RunOptions {
             local: self.local.unwrap_or_else(local),
-            fleet: fleet(&self.log, self.lossy, self.dead),
+            fleet: self.fleet.unwrap_or_else(|| fleet(&self.log, self.lossy, self.dead)),
             schemas,
             params: self.params,
             output: Arc::new(move |output| match output {
                 Output::Print(line) => prints.add(line),
+                Output::Rollout { message } => told.add(message),
                 Output::Section(title) => prints.add(format!("== {title}")),
                 Output::Log { level, message } => warns.add(format!("{}: {message}", level.as_str())),
                 Output::Trouble(diagnostic) => trouble.add(diagnostic.render(Style::default())),
@@ -342,6 +348,7 @@ impl Trial {
             asked: self.log.lines(),
             warned: warned.lines(),
             troubles: troubles.lines(),
+            rollouts: rollouts.lines(),
         }
     }
 }

@@ -15,5 +15,7 @@ mod permissions;
 mod projects;
 mod reference;
 mod results;
+mod rollouts;
 mod secrets;
 mod selections;
+mod stdlib;

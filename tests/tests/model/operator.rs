@@ -106,6 +106,7 @@ impl Operator {
             commit: None,
             dry_run: false,
             manner: Manner::default(),
+            resend: None,
         };
         let (reply, answer) = oneshot::channel();
         let made = Made { call, whom, named, write, interrupted: false, since: now, answer, ended: None };

@@ -77,6 +77,22 @@ fn of_25_real_nodes_the_right_ones_answer() -> Result<()> {
     assert_eq!(inventory["emitted"]["role"], json!({ "web": 10, "app": 5, "cache": 5, "db": 5 }));
     assert_eq!(inventory["emitted"]["environment"], json!({ "production": 23, "staging": 2 }));
 
+    // The runbook of the language's own description, on real nodes.
+    let deployed =
+        fleet.orch(&["script", "examples/deploy.orch", "version=2.0.1", "batch=4", "--format", "json"])?;
+    let deployed = deployed.expect_code(0).json()?;
+    assert_eq!(deployed["emitted"]["deployed"], 8, "{deployed:#}");
+    let rolled =
+        deployed["calls"].as_array().and_then(|calls| calls.iter().find(|call| call["action"] == "rollout"));
+    assert_eq!(rolled.map(|call| &call["counts"]["ok"]), Some(&json!(8)), "{deployed:#}");
+    let versions =
+        fleet.orch(&["call", "package.status", "package=shop", "-C", "role::web", "--format", "json"])?;
+    let versions = versions.expect_code(0).json()?;
+    let new = versions["results"]
+        .as_array()
+        .map(|all| all.iter().filter(|r| r["data"]["ensure"] == "2.0.1").count());
+    assert_eq!(new, Some(8), "{versions:#}");
+
     let told = fleet.orch(&["script", "examples/inventory.orch", "tier=role::cache"])?.expect_code(0);
     for name in ["cache1", "cache5"] {
         assert!(told.stdout.contains(name), "{told:#?}");

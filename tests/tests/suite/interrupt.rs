@@ -1,5 +1,6 @@
 //! An interrupt ends a call within a second and shows what came in.
 
+use std::io::Write;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -105,5 +106,112 @@ fn a_script_ends_within_a_second_and_goes_no_further() -> Result<()> {
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert!(!ended.stdout.contains("went on") && !ended.stderr.contains("went on"), "{ended:#?}");
     assert_eq!(ended.json()?["calls"][0]["counts"]["ok"], 2, "{ended:#?}");
+    Ok(())
+}
+
+/// Runs a command on a terminal of its own: what is written to its standard input are keys.
+fn on_a_terminal(fleet: &Fleet, arguments: &[&str]) -> Result<Option<Child>> {
+    let there = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status();
+    if there.is_err() {
+        println!("not run: this machine has no script(1)");
+        return Ok(None);
+    }
+    let mut orch = fleet.orch();
+    orch.args(arguments);
+    let words = std::iter::once(orch.get_program()).chain(orch.get_args());
+    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qfec", &quoted.join(" "), "/dev/null"]).env_clear().env("PATH", "/usr/bin:/bin");
+    for (name, value) in orch.get_envs() {
+        if let Some(value) = value {
+            script.env(name, value);
+        }
+    }
+    script.env("TERM", "xterm").env("SHELL", "/bin/sh");
+    let piped = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(Some(piped.spawn()?))
+}
+
+#[test]
+fn ctrl_c_in_a_roll_out_runs_what_was_deferred_and_tells_of_every_node() -> Result<()> {
+    let mut fleet = start()?;
+    fleet.add(&Node::named("zulu"))?;
+    fleet.await_here(&["zulu".into()]);
+    let text = "let all = nodes(\"identity =~ .\").expect(4);\n\
+                defer(|| print(`deferred for ${all.count}`));\n\
+                all.rollout(#{ batch: 1 }, |group| { group.nap.take(); });\n\
+                print(\"went on\");\n";
+    let path = fleet.script("roll.orch", text)?.display().to_string();
+    let Some(mut child) = on_a_terminal(&fleet, &["script", &path])? else { return Ok(()) };
+    wait::until("the slow node has begun", || match accepted(&mut fleet, "slow") {
+        Ok(0) => Err("not yet".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error:#}")),
+    });
+    let mut keys = child.stdin.take().context("keyboard")?;
+    keys.write_all(&[3])?;
+    let ended = Ended::from(child.wait_with_output()?).expect_code(130);
+    drop(keys);
+    let told = &ended.stdout;
+    for words in ["interrupted: nothing more is sent", "running 1 deferred closure", "deferred for 4"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!told.contains("went on"), "{told}");
+    let table: Vec<Vec<&str>> = told
+        .lines()
+        .skip_while(|line| !line.contains("last call"))
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .take(3)
+        .collect();
+    let lines: Vec<String> = table.iter().map(|words| words.join(" ")).collect();
+    let plain: Vec<String> = lines.iter().map(|line| without_colours(line)).collect();
+    assert_eq!(
+        plain,
+        [
+            "not started zulu selection.rollout",
+            "ok fast[1-2] selection.rollout",
+            "silent (had begun) slow selection.rollout"
+        ],
+        "{told}"
+    );
+    Ok(())
+}
+
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = escape.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
+
+#[test]
+fn a_second_ctrl_c_skips_what_was_deferred() -> Result<()> {
+    let mut fleet = start()?;
+    let text = "let all = nodes(\"identity =~ .\").expect(3);\n\
+                defer(|| print(\"never\"));\n\
+                defer(|| { print(\"deferring\"); all.nap.take(); });\n\
+                all.nap.take();\n";
+    let path = fleet.script("twice.orch", text)?.display().to_string();
+    let Some(mut child) = on_a_terminal(&fleet, &["script", &path])? else { return Ok(()) };
+    let begun = |fleet: &mut Fleet, times: usize| {
+        wait::until("the slow node has begun", || match accepted(fleet, "slow") {
+            Ok(count) if count >= times => Ok(()),
+            Ok(count) => Err(format!("{count} times")),
+            Err(error) => Err(format!("{error:#}")),
+        });
+    };
+    let mut keys = child.stdin.take().context("keyboard")?;
+    begun(&mut fleet, 1);
+    keys.write_all(&[3])?;
+    begun(&mut fleet, 2);
+    keys.write_all(&[3])?;
+    let ended = Ended::from(child.wait_with_output()?).expect_code(130);
+    drop(keys);
+    assert!(ended.stdout.contains("deferring") && !ended.stdout.contains("never"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("what was deferred is skipped"), "{}", ended.stdout);
     Ok(())
 }

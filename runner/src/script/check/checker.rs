@@ -18,6 +18,8 @@ use crate::script::program::{File, Files, Tokens};
 const DEPTH: usize = 48;
 /// Most calls of one function with different types that are followed.
 const VARIANTS: usize = 32;
+/// Most expressions that are looked at: what is left after that is not known. A check must end.
+const MOST_STEPS: usize = 500_000;
 
 /// A function of the program with its body.
 #[derive(Debug)]
@@ -34,8 +36,8 @@ impl Function {
     fn new(ast: &AST, definition: &Shared<ScriptFuncDef>) -> Self {
         let (name, count) = (&definition.name, definition.params.len());
         // The engine gives bodies only to those who walk through them.
-        let alone =
-            ast.clone_functions_only_filtered(|_, _, _, other, params| other == name && params == count);
+        let mut alone = ast.clone_functions_only();
+        alone.retain_functions(|_, _, other, params| other == name && params == count);
         let mut body = Vec::new();
         let mut asks_for_types = false;
         alone.walk(&mut |path| {
@@ -70,6 +72,9 @@ pub(super) struct Frame {
     pub(super) this: Ty,
 }
 
+/// A function with the types that it is called with, and whether as a branch.
+type Called = (usize, ImmutableString, Vec<Ty>, bool);
+
 /// The check in progress.
 pub(super) struct Checker<'a> {
     pub(super) known: Known<'a>,
@@ -82,8 +87,11 @@ pub(super) struct Checker<'a> {
     /// While a function is looked at a first time, only to learn which variables change their type.
     silent: usize,
     /// What functions give for these types; nothing while they are looked at.
-    done: HashMap<(usize, ImmutableString, Vec<Ty>, bool), Ty>,
+    done: HashMap<Called, Ty>,
+    /// The same, as far as it was learnt in silence.
+    given: HashMap<Called, Ty>,
     depth: usize,
+    steps: usize,
     /// Closures that were made, and not yet looked at as an argument.
     waiting: Vec<Arc<Closure>>,
     seen: HashSet<Arc<Closure>>,
@@ -113,7 +121,9 @@ impl<'a> Checker<'a> {
             findings: Vec::new(),
             silent: 0,
             done: HashMap::new(),
+            given: HashMap::new(),
             depth: 0,
+            steps: 0,
             waiting: Vec::new(),
             seen: HashSet::new(),
             constants: HashMap::new(),
@@ -131,8 +141,12 @@ impl<'a> Checker<'a> {
             }
             self.top_level(file);
         }
-        // Functions that nobody calls with known types are looked at with what their comments say.
+        // Functions that nobody calls with known types are looked at with what their comments say. Of the modules that ship with
+        // the program only what a script uses must fit the agents that it knows.
         for file in 0..self.files.0.len() {
+            if self.file(file).is_some_and(File::is_standard) {
+                continue;
+            }
             let mut functions: Vec<Arc<Function>> = self
                 .functions
                 .get(file)
@@ -288,7 +302,9 @@ impl<'a> Checker<'a> {
     fn body(&mut self, mut frame: Frame, function: &Function, types: Vec<Ty>) -> Ty {
         let (file, name) = (frame.file, &function.definition.name);
         let key = (file, name.clone(), types.clone(), frame.is_branch);
-        if let Some(known) = self.done.get(&key) {
+        // Who only wants to know the type need not look again; who tells of faults looks once.
+        let known = self.done.get(&key).or_else(|| self.given.get(&key).filter(|_| self.silent > 0));
+        if let Some(known) = known {
             return known.clone();
         }
         let variants = self.done.keys().filter(|(at, done, ..)| *at == file && done == name).count();
@@ -311,8 +327,15 @@ impl<'a> Checker<'a> {
             self.done.insert(key, given.clone());
         } else {
             self.done.remove(&key);
+            self.given.insert(key, given.clone());
         }
         given
+    }
+
+    /// Counts a step; false when there were too many.
+    pub(super) fn may_go_on(&mut self) -> bool {
+        self.steps += 1;
+        self.steps < MOST_STEPS
     }
 
     /// Notes a closure that was made here.

@@ -10,6 +10,9 @@ use super::ty::{Closure, Ty};
 impl Checker<'_> {
     /// What an expression comes to; everything in it is looked at.
     pub(super) fn expression(&mut self, frame: &mut Frame, expression: &Expr) -> Ty {
+        if !self.may_go_on() {
+            return Ty::Unknown;
+        }
         match expression {
             Expr::Unit(_) => Ty::Nothing,
             Expr::BoolConstant(..) => Ty::Bool,

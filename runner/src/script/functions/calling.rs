@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use orch_wire::ids::{ActionName, AgentName, NodeName};
 use orch_wire::nodeset::natural_order;
 use orch_wire::outcome::{Counts, NodeResult};
 use orch_wire::schema::{ActionSchema, AgentSchema};
-use rhai::{Engine, Map};
+use rhai::{Engine, FnPtr, Map, NativeCallContext};
+use serde_json::Value;
 
-use crate::client::{CallError, CallReport, CallRequest, Manner, Scope};
+use crate::client::{CallError, CallReport, CallRequest, Manner, Paced, Piece, Scope, Tolerance, pieces};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
 use crate::script::nearest::nearest;
 use crate::script::run::{Branch, CallRecord, Output, Standing};
 use crate::script::types::{
-    Call, Failure, Found, Kind, Outcome, Results, Secrets, Selection, folded, interrupted, lost, map_to_json,
-    quoted, usage,
+    Call, Failure, Found, Kind, Node, Outcome, Results, Secrets, Selection, folded, interrupted, lost,
+    map_to_json, quoted, usage,
 };
 use crate::script::vocabulary::{Example, Family, Function};
 
@@ -64,105 +66,252 @@ fn action<'a>(schema: &'a AgentSchema, name: &str) -> Outcome<&'a ActionSchema> 
 }
 
 fn invoke(selection: &mut Selection, name: &str, args: Map) -> Outcome<Results> {
+    let (schema, action) = described(selection, name)?;
+    call(selection, &schema, &action, &args)
+}
+
+/// The action of a name such as `service.status`.
+fn described(selection: &Selection, name: &str) -> Outcome<(Arc<AgentSchema>, String)> {
     let (agent, action) = name
         .split_once('.')
         .ok_or_else(|| usage(format!("`{name}` names no action: write \"agent.action\"")))?;
-    let schema = schema(&selection.run.schemas, agent)?;
-    call(selection, &schema, action, &args)
+    Ok((schema(&selection.run.schemas, agent)?, action.to_owned()))
+}
+
+/// Arguments as the schema takes them.
+fn checked(
+    schema: &AgentSchema,
+    action: &ActionSchema,
+    args: &Map,
+) -> Outcome<serde_json::Map<String, Value>> {
+    let args = map_to_json(args, Secrets::Reveal).map_err(usage)?;
+    let args = action.with_defaults(args);
+    action.validate(&args).map_err(|faults| {
+        let wrong = format!("`{}.{}` cannot be called so", schema.name, action.name);
+        faults
+            .iter()
+            .fold(Failure::new(Kind::Arguments, wrong), |failure, fault| failure.note(fault.to_string()))
+    })?;
+    Ok(args)
 }
 
 /// The whole road of a call: check, resolve, send, wait, record, judge.
 fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map) -> Outcome<Results> {
     let run = &selection.run;
-    let options = selection.options;
-    // Whoever waits for a condition does not want to see every look at it.
-    let quiet = options.quiet || Branch::is_polling();
     let action = action(schema, name)?;
     Branch::check()?;
-    let args = map_to_json(args, Secrets::Reveal).map_err(usage)?;
-    let args = action.with_defaults(args);
-    action.validate(&args).map_err(|faults| {
-        let wrong = format!("`{}.{name}` cannot be called so", schema.name);
-        faults
-            .iter()
-            .fold(Failure::new(Kind::Arguments, wrong), |failure, fault| failure.note(fault.to_string()))
-    })?;
-
-    // A write goes to nodes that are known; a read takes its question along and saves a round.
-    if action.is_write() {
-        selection.resolve()?;
-    }
-    let call = |report| {
-        Arc::new(Call {
-            run: run.clone(),
-            schema: schema.clone(),
-            action: name.to_owned(),
-            report: Arc::new(report),
-        })
-    };
-    if selection.is_resolved() && selection.resolve()?.nodes.is_empty() {
-        acted_on_nothing(selection, schema, name);
-        return Ok(Results::all(call(CallReport::default())));
-    }
-    let masked = action.masked(args.clone());
-    let request = CallRequest {
-        scope: selection.scope(),
-        run: run.fleet.run(),
-        agent: named(AgentName::new(&schema.name))?,
-        action: named(ActionName::new(name))?,
-        args,
-        timeout: options.timeout.or(run.timeout).unwrap_or(schema.timeout),
-        write: action.is_write(),
-        script: Some(run.digest.clone()),
-        commit: run.commit.clone(),
-        dry_run: false,
-        manner: Manner { stream: run.manner.stream && !quiet, ..run.manner },
-    };
-    let targets = match &request.scope {
+    let args = checked(schema, action, args)?;
+    let made = Made::of(selection, schema, action)?;
+    let Some(targets) = made.targets()? else { return Ok(Results::all(made.came(CallReport::default()))) };
+    let request = made.request(targets, args)?;
+    run.say(Output::CallBegins { agent: schema.name.clone(), action: name.to_owned(), quiet: made.quiet });
+    let masked = action.masked(request.args.clone());
+    let known = match &request.scope {
         Scope::Nodes(nodes) => Some(nodes.clone()),
         Scope::All | Scope::Query(_) => None,
     };
-    run.say(Output::CallBegins { schema: schema.clone(), action: name.to_owned(), quiet });
-    let sent = run.call(request, quiet);
-    let mut report = match (sent, targets) {
+    let sent = match &known {
+        Some(nodes) if selection.options.pace.needs_names() => made.paced(&request, nodes),
+        _ => run.call(request, made.quiet),
+    };
+    let report = match (sent, known) {
         (Ok(report), _) => report,
         (Err(error @ CallError::Disconnected(_)), Some(nodes)) => unsent(nodes, &error),
         (Err(error), _) => return Err(lost(&error).into()),
     };
-    report.results.sort_by(|a, b| natural_order(a.node.as_str(), b.node.as_str()));
-    if !selection.is_resolved() {
-        selection.fix(Found::answered(&report));
-    }
-    let call = call(report);
-    let results = Results::all(call.clone());
-    let record = CallRecord {
-        schema: schema.clone(),
-        action: name.to_owned(),
-        args: masked,
-        report: call.report.clone(),
-        standing: Standing::Counts,
-        quiet,
+    made.judged(masked, report)
+}
+
+/// Calls an action on each node with arguments of its own.
+fn invoke_each(
+    context: NativeCallContext<'_>,
+    selection: &mut Selection,
+    name: &str,
+    arguments: FnPtr,
+) -> Outcome<Results> {
+    let run = selection.run.clone();
+    let (schema, name) = described(selection, name)?;
+    let action = action(&schema, &name)?;
+    Branch::check()?;
+    selection.resolve()?;
+    let made = Made::of(selection, &schema, action)?;
+    let Some(Scope::Nodes(nodes)) = made.targets()? else {
+        return Ok(Results::all(made.came(CallReport::default())));
     };
-    run.say(Output::CallEnded(record.clone()));
-    let number = (!Branch::is_polling()).then(|| {
-        let mut state = run.state();
-        state.calls.push(record);
-        state.calls.len() - 1
+    // All arguments are known and good before the first message.
+    let mut requests = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let args = Node::new(node.clone(), selection.clone());
+        let args: Map = arguments.call_within_context(&context, (args,))?;
+        let args = checked(&schema, action, &args)?;
+        requests.push((node.clone(), made.request(Scope::Nodes(vec![node]), args)?));
+    }
+    run.say(Output::CallBegins { agent: schema.name.clone(), action: name, quiet: made.quiet });
+    let events = pieces(run.events(made.quiet), requests.len());
+    let width = selection.options.pace.window.unwrap_or(requests.len()).max(1);
+    let cancel = Branch::here().cancel;
+    let answers = run.runtime.block_on(async {
+        let calls = requests.into_iter().map(|(node, request)| {
+            let (events, cancel) = (events.clone(), cancel.clone());
+            async {
+                if cancel.is_cancelled() {
+                    let why = "interrupted before its turn";
+                    let results = vec![NodeResult::not_started(node, why)];
+                    return CallReport { results, interrupted: true, ..CallReport::default() };
+                }
+                let sent = run.fleet.call(request, events, cancel).await;
+                sent.unwrap_or_else(|error| unsent(vec![node], &error))
+            }
+        });
+        futures_util::stream::iter(calls).buffer_unordered(width).collect::<Vec<_>>().await
     });
-    if call.report.interrupted {
-        return Err(interrupted());
+    let mut whole = CallReport::default();
+    for report in answers {
+        whole.results.extend(report.results);
+        whole.away.extend(report.away);
+        whole.foreign.extend(report.foreign);
+        whole.interrupted |= report.interrupted;
     }
-    if results.len() == 0 {
-        acted_on_nothing(selection, schema, name);
+    made.judged(serde_json::Map::new(), whole)
+}
+
+/// A call of an action on a selection, on its way.
+struct Made<'a> {
+    selection: &'a Selection,
+    schema: &'a Arc<AgentSchema>,
+    action: &'a ActionSchema,
+    quiet: bool,
+}
+
+impl<'a> Made<'a> {
+    fn of(selection: &'a Selection, schema: &'a Arc<AgentSchema>, action: &'a ActionSchema) -> Outcome<Self> {
+        // A write goes to nodes that are known; a read takes its question along and saves a round.
+        if action.is_write() || selection.options.pace.needs_names() {
+            selection.resolve()?;
+        }
+        if selection.options.dry_run && action.is_write() && !action.dry_run {
+            let message = format!("`{}.{}` cannot say what it would change", schema.name, action.name);
+            let failure = Failure::new(Kind::Usage, message);
+            return Err(failure.note("its schema does not declare `dry_run`").into());
+        }
+        // Whoever waits for a condition does not want to see every look at it.
+        let quiet = selection.options.quiet || Branch::is_polling();
+        Ok(Self { selection, schema, action, quiet })
     }
-    let counts = results.counts();
-    if options.tolerance.bears(counts.bad(), counts.total()) {
-        return Ok(results);
+
+    /// Whom it goes to; none where there is nobody.
+    fn targets(&self) -> Outcome<Option<Scope>> {
+        let selection = self.selection;
+        let Some(group) = &selection.group else {
+            if selection.is_resolved() && selection.resolve()?.nodes.is_empty() {
+                self.acted_on_nothing();
+                return Ok(None);
+            }
+            return Ok(Some(selection.scope()));
+        };
+        // A node that is out takes no further part in its group's calls.
+        let nodes: Vec<NodeName> = group.still_in(&selection.resolve()?.nodes);
+        Ok(if nodes.is_empty() { None } else { Some(Scope::Nodes(nodes)) })
     }
-    run.state().raised.extend(number);
-    let mut failure = failed(&results, counts);
-    failure.call = number;
-    Err(failure.into())
+
+    fn request(&self, scope: Scope, args: serde_json::Map<String, Value>) -> Outcome<CallRequest> {
+        let Self { selection, schema, action, quiet } = self;
+        let (run, options) = (&selection.run, selection.options);
+        Ok(CallRequest {
+            scope,
+            run: run.fleet.run(),
+            agent: named(AgentName::new(&schema.name))?,
+            action: named(ActionName::new(&action.name))?,
+            args,
+            timeout: options.timeout.or(run.timeout).unwrap_or(schema.timeout),
+            write: action.is_write() && !options.dry_run,
+            script: Some(run.digest.clone()),
+            commit: run.commit.clone(),
+            dry_run: options.dry_run,
+            manner: Manner { stream: run.manner.stream && !quiet, ..run.manner },
+            resend: None,
+        })
+    }
+
+    fn paced(&self, request: &CallRequest, nodes: &[NodeName]) -> Result<CallReport, CallError> {
+        let (run, options) = (&self.selection.run, self.selection.options);
+        let events = pieces(run.events(self.quiet), nodes.len());
+        let cancel = Branch::here().cancel;
+        let paced = Paced {
+            request,
+            pace: options.pace,
+            tolerance: self.tolerance(),
+            cancel: &cancel,
+            call: |request, _: Piece| run.fleet.call(request, events.clone(), cancel.clone()),
+        };
+        run.runtime.block_on(paced.run(nodes))
+    }
+
+    /// In a group of a roll-out it is the budget of the whole that counts, unless the script says otherwise.
+    fn tolerance(&self) -> Tolerance {
+        let in_group = self.selection.group.is_some() && !Branch::is_polling();
+        self.selection.options.tolerance.unwrap_or(if in_group {
+            Tolerance::All
+        } else {
+            Tolerance::default()
+        })
+    }
+
+    fn came(&self, report: CallReport) -> Arc<Call> {
+        Arc::new(Call {
+            run: self.selection.run.clone(),
+            agent: self.schema.name.clone(),
+            action: self.action.name.clone(),
+            schema: Some(self.schema.clone()),
+            report: Arc::new(report),
+        })
+    }
+
+    /// Records what came of it, and raises an error when more nodes are bad than tolerated.
+    fn judged(&self, masked: serde_json::Map<String, Value>, mut report: CallReport) -> Outcome<Results> {
+        let Self { selection, schema, action, quiet } = self;
+        let run = &selection.run;
+        report.results.sort_by(|a, b| natural_order(a.node.as_str(), b.node.as_str()));
+        if !selection.is_resolved() {
+            selection.fix(Found::answered(&report));
+        }
+        let call = self.came(report);
+        let results = Results::all(call.clone());
+        let record = CallRecord {
+            agent: schema.name.clone(),
+            action: action.name.clone(),
+            schema: Some((*schema).clone()),
+            args: masked,
+            report: call.report.clone(),
+            standing: Standing::Counts,
+            quiet: *quiet,
+        };
+        let number = run.record(record);
+        if let (Some(group), None, false) =
+            (&selection.group, selection.options.tolerance, Branch::is_polling())
+        {
+            group.note(&call.report.results);
+        }
+        if call.report.interrupted {
+            return Err(interrupted());
+        }
+        if results.len() == 0 {
+            self.acted_on_nothing();
+        }
+        let counts = results.counts();
+        if self.tolerance().bears(counts.bad(), counts.total()) {
+            return Ok(results);
+        }
+        run.state().raised.extend(number);
+        let mut failure = failed(&results, counts);
+        failure.call = number;
+        Err(failure.into())
+    }
+
+    fn acted_on_nothing(&self) {
+        let Self { selection, schema, action, .. } = self;
+        selection.run.acted_on_nothing(&format!("{}.{}", schema.name, action.name), selection.what());
+    }
 }
 
 fn named<T>(name: Result<T, orch_wire::ids::NameError>) -> Outcome<T> {
@@ -175,20 +324,8 @@ fn unsent(nodes: Vec<NodeName>, error: &CallError) -> CallReport {
     CallReport { results: nodes.into_iter().map(not_started).collect(), ..CallReport::default() }
 }
 
-fn acted_on_nothing(selection: &Selection, schema: &AgentSchema, action: &str) {
-    let run = &selection.run;
-    if !Branch::is_polling() {
-        run.state().acted_on_nothing = true;
-        run.warn(format!(
-            "{}.{action} was called on no nodes: `{}` selects none",
-            schema.name,
-            selection.what()
-        ));
-    }
-}
-
 /// The error of a call, with one line for each distinct reason.
-fn failed(results: &Results, counts: Counts) -> Failure {
+pub(super) fn failed(results: &Results, counts: Counts) -> Failure {
     let (bad, total) = (counts.bad(), counts.total());
     let message = format!(
         "`{}` did not end ok on {bad} of {}",
@@ -262,6 +399,21 @@ pub(super) const FAMILY: Family = Family {
             },
             register: |engine| {
                 engine.register_indexer_get(agent);
+            },
+        },
+        Function {
+            forms: &["selection.invoke_each(action: action, arguments: |node| map) -> results"],
+            text: "Calls an action on each node with arguments of its own, which a closure makes; all of them are checked before \
+                   the first is sent.",
+            example: Example {
+                script: r##"
+                    let names = #{ web1: "shop", web2: "shop", web10: "stock" };
+                    let answers = nodes("role::web").invoke_each("service.status", |node| #{ service: names[node.name] });
+                    print(answers.ok.count);"##,
+                prints: "3",
+            },
+            register: |engine| {
+                engine.register_fn("invoke_each", invoke_each);
             },
         },
         Function {

@@ -19,7 +19,7 @@ pub(super) const FAMILY: Family = Family {
     types,
     functions: &[Function {
         forms: &["error.kind -> string", "error.message -> string", "error.results -> results or nothing"],
-        text: "Which sort of error it is, what went wrong, and the results of the call that failed. Kinds are `call`, `fail`, \
+        text: "Which sort of error it is, what went wrong, and the results of the call that failed. Kinds are `call`, `rollout`, `fail`, \
                `expect`, `wait`, `query`, `agent`, `arguments`, `usage`, `parameter`, `declaration`, `runtime`, \
                `connection`, `permission`, `file`, `data`, `exec`, `secret` and `script`.",
         example: Example {

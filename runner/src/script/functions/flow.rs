@@ -21,7 +21,7 @@ fn sleep(context: NativeCallContext<'_>, time: Dynamic) -> Outcome<()> {
 }
 
 /// Pauses, but not past the end of the run.
-fn pause(run: &Run, time: Duration) -> Outcome<()> {
+pub(super) fn pause(run: &Run, time: Duration) -> Outcome<()> {
     // The timer is made inside of the runtime: this thread is none of its own.
     let whole = run
         .runtime

@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
-//! | `options.rs`, `calling.rs` | calls of actions |
+//! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
 //! | `files.rs`, `machine.rs`, `secrets.rs`, `scripts.rs` | the project, and the operator's machine |
@@ -20,6 +20,7 @@ mod machine;
 mod options;
 mod parameters;
 mod results;
+mod rollouts;
 mod scripts;
 mod secrets;
 mod selecting;
@@ -37,6 +38,7 @@ pub(super) const FAMILIES: &[Family] = &[
     expecting::FAMILY,
     options::FAMILY,
     calling::FAMILY,
+    rollouts::FAMILY,
     results::FAMILY,
     condensing::FAMILY,
     errors::FAMILY,

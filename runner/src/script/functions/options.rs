@@ -1,8 +1,10 @@
 //! How the calls on a selection go.
 
-use rhai::Dynamic;
+use orch_wire::nodeset::Batch;
+use rhai::{Dynamic, INT};
 
-use crate::script::types::{Outcome, Selection, Tolerance, portion, span, usage};
+use crate::client::Retry;
+use crate::script::types::{Outcome, Selection, portion, span, usage};
 use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 fn timeout(selection: &mut Selection, limit: Dynamic) -> Outcome<Selection> {
@@ -12,17 +14,37 @@ fn timeout(selection: &mut Selection, limit: Dynamic) -> Outcome<Selection> {
 }
 
 fn tolerate(selection: &mut Selection, most: Dynamic) -> Outcome<Selection> {
-    let wrong = || usage("write how many nodes may fail: a number, a share such as \"10%\", or \"all\"");
-    let text = portion(&most).map_err(|_| wrong())?;
-    let percent =
-        |digits: &str| digits.parse().ok().filter(|percent| *percent <= 100).map(Tolerance::Percent);
-    let tolerance = match text.strip_suffix('%') {
-        Some(digits) => percent(digits),
-        None if text == "all" => Some(Tolerance::All),
-        None => text.parse().ok().map(Tolerance::Count),
-    };
+    let text = portion(&most)
+        .map_err(|_| usage("write how many nodes may fail: a number, a share such as \"10%\", or \"all\""))?;
     let mut changed = selection.clone();
-    changed.options.tolerance = tolerance.ok_or_else(wrong)?;
+    changed.options.tolerance = Some(text.parse().map_err(usage)?);
+    Ok(changed)
+}
+
+fn batch(selection: &mut Selection, size: Dynamic) -> Outcome<Selection> {
+    let mut changed = selection.clone();
+    let size: Batch = portion(&size).map_err(usage)?.parse().map_err(|error| usage(format!("{error}")))?;
+    changed.options.pace.batch = Some(size);
+    Ok(changed)
+}
+
+fn concurrency(selection: &mut Selection, most: INT) -> Outcome<Selection> {
+    let most = usize::try_from(most).ok().filter(|most| *most > 0);
+    let mut changed = selection.clone();
+    changed.options.pace.window = Some(most.ok_or_else(|| usage("at least one node is called at once"))?);
+    Ok(changed)
+}
+
+fn pause(selection: &mut Selection, time: Dynamic) -> Outcome<Selection> {
+    let mut changed = selection.clone();
+    changed.options.pace.pause = Some(span(&time).map_err(usage)?);
+    Ok(changed)
+}
+
+fn retry(selection: &mut Selection, times: INT, wait: Dynamic) -> Outcome<Selection> {
+    let times = u32::try_from(times).map_err(|_| usage(format!("{times} is no number of times")))?;
+    let mut changed = selection.clone();
+    changed.options.pace.retry = Some(Retry { times, wait: span(&wait).map_err(usage)? });
     Ok(changed)
 }
 
@@ -55,6 +77,71 @@ pub(super) const FAMILY: Family = Family {
             },
             register: |engine| {
                 engine.register_fn("tolerate", tolerate);
+            },
+        },
+        Function {
+            forms: &["selection.concurrency(most: int) -> selection"],
+            text: "At most so many nodes at once: the next is called when one has ended. When more are bad than tolerated, the rest are \
+                   `not_started`.",
+            example: Example {
+                script: r##"print(nodes("role::web").concurrency(2).service.restart(#{ service: "shop" }).ok.count);"##,
+                prints: "3",
+            },
+            register: |engine| {
+                engine.register_fn("concurrency", concurrency);
+            },
+        },
+        Function {
+            forms: &[
+                "selection.batch(size: portion) -> selection",
+                "selection.pause(time: span) -> selection",
+            ],
+            text: "So many nodes at a time, with a pause between; no further batch after one with which more are bad than tolerated: the \
+                   rest are `not_started`. For several steps on each batch there is `rollout`.",
+            example: Example {
+                script: r##"
+                    let all = nodes("os.family = Debian").batch(1).pause("1ms");
+                    try {
+                        all.service.restart(#{ service: "shop" });
+                    } catch (error) {
+                        print(`${error.results.failed.nodes.names} ${error.results.not_started.nodes.names}`);
+                    }"##,
+                prints: r#"["bad1"] ["web1", "web2"]"#,
+            },
+            register: |engine| {
+                engine.register_fn("batch", batch).register_fn("pause", pause);
+            },
+        },
+        Function {
+            forms: &["selection.retry(times: int, wait: span) -> selection"],
+            text: "Calls nodes that ended `failed` or `timed_out` again, so many times at most. Silent nodes are asked again for the call \
+                   that they had, so that nothing is done twice. The last answer of each node counts.",
+            example: Example {
+                script: r##"
+                    let answers = nodes("role::bad").retry(2, "1ms").tolerate("all").service.restart(#{ service: "shop" });
+                    print(answers.failed.count);"##,
+                prints: "1",
+            },
+            register: |engine| {
+                engine.register_fn("retry", retry);
+            },
+        },
+        Function {
+            forms: &["selection.dry_run() -> selection"],
+            text: "Nodes say what they would change, and change nothing. Actions whose schema does not declare that are refused.",
+            example: Example {
+                script: r##"
+                    try {
+                        nodes("role::web").dry_run().service.restart(#{ service: "shop" });
+                    } catch (error) { print(error.message); }"##,
+                prints: "`service.restart` cannot say what it would change",
+            },
+            register: |engine| {
+                engine.register_fn("dry_run", |selection: &mut Selection| {
+                    let mut changed = selection.clone();
+                    changed.options.dry_run = true;
+                    changed
+                });
             },
         },
         Function {

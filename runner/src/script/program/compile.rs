@@ -130,7 +130,10 @@ impl Compiled {
 
     /// The text at its head (`//!`) that says what it is for; empty without one.
     pub fn doc(&self) -> String {
-        let lines = self.ast.doc().lines().map(|line| line.trim_start_matches("//!").trim_start().to_owned());
+        let lines = self.ast.doc().lines().map(|line| {
+            let line = line.trim_start_matches("//!");
+            line.strip_prefix(' ').unwrap_or(line).to_owned()
+        });
         lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 

@@ -11,7 +11,14 @@ const EXTENSION: &str = "orch";
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Modules that ship with the program: name and text.
-pub(crate) const STANDARD: &[(&str, &str)] = &[];
+pub(crate) const STANDARD: &[(&str, &str)] = &[
+    ("assert", include_str!("../../../../stdlib/modules/assert.orch")),
+    ("maintenance", include_str!("../../../../stdlib/modules/maintenance.orch")),
+    ("retry", include_str!("../../../../stdlib/modules/retry.orch")),
+    ("rollout", include_str!("../../../../stdlib/modules/rollout.orch")),
+    ("table", include_str!("../../../../stdlib/modules/table.orch")),
+    ("text", include_str!("../../../../stdlib/modules/text.orch")),
+];
 
 /// Where the imports of a script are looked for.
 #[derive(Debug, Clone, Default)]

@@ -26,6 +26,13 @@ pub(crate) struct File {
     place: Place,
 }
 
+impl File {
+    /// Whether it ships with the program.
+    pub(crate) fn is_standard(&self) -> bool {
+        self.place == Place::Standard
+    }
+}
+
 /// An import of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Import {

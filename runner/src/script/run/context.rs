@@ -31,10 +31,12 @@ pub enum Standing {
 /// A call that the script made. Those made while waiting for a condition are not recorded.
 #[derive(Debug, Clone)]
 pub struct CallRecord {
-    /// The agent, with what its schema says of labels and aggregates.
-    pub schema: Arc<AgentSchema>,
-    /// The action.
+    /// The agent; `selection` for a whole roll-out.
+    pub agent: String,
+    /// The action; `rollout` for one.
     pub action: String,
+    /// What says how its results are shown; none for a roll-out.
+    pub schema: Option<Arc<AgentSchema>>,
     /// The arguments, secrets masked.
     pub args: Map<String, Value>,
     /// What came of it, nodes in natural order.
@@ -212,6 +214,25 @@ impl Run {
                 output(Output::Event(event));
             }
         })
+    }
+
+    /// Tells of a call that has ended, and keeps it, unless it was only a look at whether a condition holds. Gives its number.
+    pub(crate) fn record(&self, record: CallRecord) -> Option<usize> {
+        self.say(Output::CallEnded(record.clone()));
+        if Branch::is_polling() {
+            return None;
+        }
+        let mut state = self.state();
+        state.calls.push(record);
+        Some(state.calls.len() - 1)
+    }
+
+    /// Notes that something was to be done on nodes, and there are none.
+    pub(crate) fn acted_on_nothing(&self, what: &str, selection: &str) {
+        if !Branch::is_polling() {
+            self.state().acted_on_nothing = true;
+            self.warn(format!("{what} was called on no nodes: `{selection}` selects none"));
+        }
     }
 
     /// Makes a call and waits for what comes of it, or for the end of the branch.

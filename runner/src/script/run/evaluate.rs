@@ -82,7 +82,7 @@ impl RunReport {
             Ending::Finished => self.tally.exit(),
             Ending::Failed(diagnostic) => match diagnostic.code {
                 // The call itself is in the tally.
-                Code::Call => self.tally.exit(),
+                Code::Call | Code::Rollout => self.tally.exit(),
                 code => Exit::of_failure(code),
             },
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use orch_wire::schema::AgentSchema;
 use rhai::Engine;
 use serde_json::Value;
 
@@ -73,7 +72,7 @@ pub enum Output {
     /// A call begins.
     CallBegins {
         /// The agent.
-        schema: Arc<AgentSchema>,
+        agent: String,
         /// The action.
         action: String,
         /// Whether the script asked for it not to be shown.
@@ -83,6 +82,11 @@ pub enum Output {
     Event(CallEvent),
     /// The call ended.
     CallEnded(CallRecord),
+    /// How far a roll-out is.
+    Rollout {
+        /// One line.
+        message: String,
+    },
     /// What was deferred runs now.
     Deferred {
         /// How many closures.

@@ -15,6 +15,8 @@ pub(crate) type Outcome<T> = Result<T, Box<EvalAltResult>>;
 pub(crate) enum Kind {
     /// More nodes than tolerated did not end `ok`.
     Call,
+    /// A roll-out stopped before all nodes were reached.
+    Rollout,
     /// The script called `fail`.
     Fail,
     /// `expect` found something else.
@@ -56,6 +58,7 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Kind::Call => "call",
+            Kind::Rollout => "rollout",
             Kind::Fail => "fail",
             Kind::Expect => "expect",
             Kind::Wait => "wait",
@@ -80,6 +83,7 @@ impl Kind {
     pub(crate) const fn code(self) -> Code {
         match self {
             Kind::Call => Code::Call,
+            Kind::Rollout => Code::Rollout,
             Kind::Fail => Code::Fail,
             Kind::Expect => Code::Expectation,
             Kind::Wait => Code::Waited,

@@ -1,6 +1,7 @@
 //! The values of the language: selections, results, errors, secrets, and the way between them and JSON.
 
 mod failure;
+mod group;
 mod node;
 mod results;
 mod secret;
@@ -10,9 +11,10 @@ mod tables;
 mod values;
 
 pub(crate) use failure::{Failure, Kind, Outcome, interrupted, usage};
+pub(crate) use group::Group;
 pub(crate) use node::Node;
 pub(crate) use results::{Call, OWN_FIELDS, OneResult, Results, quoted, stats};
 pub(crate) use secret::Secret;
-pub(crate) use selection::{Found, Selection, Tolerance, folded, lost};
+pub(crate) use selection::{Found, Selection, folded, lost};
 pub(crate) use tables::{Folded, Tallied, columns};
 pub(crate) use values::{Secrets, from_json, from_map, map_to_json, portion, shown, span, to_json, type_of};

@@ -18,20 +18,22 @@ use crate::script::run::SharedRun;
 /// What a call was and what came of it; shared by all results that were taken from it.
 pub(crate) struct Call {
     pub(crate) run: SharedRun,
-    pub(crate) schema: Arc<AgentSchema>,
+    /// The agent and its action, or words for what else nodes went through.
+    pub(crate) agent: String,
     pub(crate) action: String,
+    pub(crate) schema: Option<Arc<AgentSchema>>,
     pub(crate) report: Arc<CallReport>,
 }
 
 impl Call {
     /// What the schema says of the action.
     pub(crate) fn action(&self) -> Option<&ActionSchema> {
-        self.schema.action(&self.action)
+        self.schema.as_ref()?.action(&self.action)
     }
 
     /// Name as it is written in a script.
     pub(crate) fn name(&self) -> String {
-        format!("{}.{}", self.schema.name, self.action)
+        format!("{}.{}", self.agent, self.action)
     }
 }
 

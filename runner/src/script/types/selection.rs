@@ -9,42 +9,23 @@ use orch_wire::nodeset::{fold, natural_order};
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, Kind, Outcome, interrupted};
-use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Scope};
+use super::group::Group;
+use crate::client::{CallError, CallReport, CallRequest, Discovery, Manner, Pace, Scope, Tolerance};
 use crate::script::run::{Branch, Output, Run, SharedRun};
 
-/// How many nodes may end other than `ok` before a call raises an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tolerance {
-    Count(usize),
-    Percent(u8),
-    All,
-}
-
-impl Tolerance {
-    /// Whether so many bad nodes out of so many are borne.
-    pub(crate) fn bears(self, bad: usize, total: usize) -> bool {
-        match self {
-            Tolerance::Count(count) => bad <= count,
-            Tolerance::Percent(percent) => bad as u128 * 100 <= total as u128 * u128::from(percent),
-            Tolerance::All => true,
-        }
-    }
-}
-
 /// Options for the calls on a selection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct CallOptions {
     /// The action's time limit, instead of the schema's.
     pub(crate) timeout: Option<Duration>,
-    pub(crate) tolerance: Tolerance,
+    /// None where nobody said.
+    pub(crate) tolerance: Option<Tolerance>,
     /// Not shown while it runs, nor in the table at the end.
     pub(crate) quiet: bool,
-}
-
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { timeout: None, tolerance: Tolerance::Count(0), quiet: false }
-    }
+    /// How many nodes at a time, and how often.
+    pub(crate) pace: Pace,
+    /// Nodes say what they would change, and change nothing.
+    pub(crate) dry_run: bool,
 }
 
 /// A resolved set.
@@ -102,6 +83,8 @@ struct Members {
 pub(crate) struct Selection {
     pub(crate) run: SharedRun,
     pub(crate) options: CallOptions,
+    /// The group of a roll-out that these nodes are of.
+    pub(crate) group: Option<Arc<Group>>,
     members: Arc<Members>,
 }
 
@@ -109,7 +92,7 @@ impl Selection {
     /// Nodes that are yet to be found out.
     pub(crate) fn described(run: SharedRun, scope: Scope, what: String) -> Self {
         let members = Members { scope, what, found: Mutex::default(), inventories: Inventories::default() };
-        Self { run, options: CallOptions::default(), members: Arc::new(members) }
+        Self { run, options: CallOptions::default(), group: None, members: Arc::new(members) }
     }
 
     /// Nodes that are known.
@@ -117,7 +100,7 @@ impl Selection {
         let scope = Scope::Nodes(found.nodes.clone());
         let found = Mutex::new(Some(Arc::new(found)));
         let members = Members { scope, what, found, inventories: Inventories::default() };
-        Self { run, options: CallOptions::default(), members: Arc::new(members) }
+        Self { run, options: CallOptions::default(), group: None, members: Arc::new(members) }
     }
 
     /// Some nodes of this selection, with its options and what is known of them.
@@ -134,7 +117,12 @@ impl Selection {
             found: Mutex::new(Some(Arc::new(found))),
             inventories: self.members.inventories.clone(),
         };
-        Self { run: self.run.clone(), options: self.options, members: Arc::new(members) }
+        Self {
+            run: self.run.clone(),
+            options: self.options,
+            group: self.group.clone(),
+            members: Arc::new(members),
+        }
     }
 
     /// The same description, yet to be found out.
@@ -146,6 +134,11 @@ impl Selection {
     /// The same nodes, with other options.
     pub(crate) fn with_options(self, options: CallOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// The same nodes, as those of a group.
+    pub(crate) fn in_group(self, group: Arc<Group>) -> Self {
+        Self { group: Some(group), ..self }
     }
 
     /// The query or words it was made from.
@@ -248,6 +241,7 @@ fn ask_inventory(run: &Run, nodes: Vec<NodeName>) -> Outcome<CallReport> {
         commit: run.commit.clone(),
         dry_run: false,
         manner: Manner::default(),
+        resend: None,
     };
     let report = run.call(request, true).map_err(|error| lost(&error))?;
     if report.interrupted { Err(interrupted()) } else { Ok(report) }
@@ -282,16 +276,6 @@ impl std::fmt::Debug for Selection {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tolerance_counts_or_takes_a_share() {
-        assert!(Tolerance::Count(0).bears(0, 5));
-        assert!(!Tolerance::Count(1).bears(2, 5));
-        assert!(Tolerance::Percent(40).bears(2, 5));
-        assert!(!Tolerance::Percent(39).bears(2, 5));
-        assert!(Tolerance::Percent(10).bears(0, 0));
-        assert!(Tolerance::All.bears(5, 5));
-    }
 
     #[test]
     fn found_nodes_are_in_natural_order_and_know_who_is_absent() {

@@ -8,8 +8,7 @@ use crate::report::{CallView, Style, cell};
 pub(crate) fn results(results: &Results) -> String {
     let call = &results.call;
     let report = CallReport { results: results.iter().cloned().collect(), ..CallReport::default() };
-    let view =
-        CallView { agent: &call.schema.name, action: &call.action, report: &report, schema: call.action() };
+    let view = CallView { agent: &call.agent, action: &call.action, report: &report, schema: call.action() };
     let plain = Style::new(false);
     let mut parts = vec![view.results(true, plain, None).trim_end().to_owned()];
     parts.extend(view.aggregates());

@@ -50,6 +50,7 @@ async fn look(session: Arc<Session>) -> Result<NodeResult> {
         commit: None,
         dry_run: false,
         manner: Manner::default(),
+        resend: None,
     };
     let report = session.call(request, Arc::new(|_| {}), CancellationToken::new()).await?;
     report.results.into_iter().next().context("no result")
