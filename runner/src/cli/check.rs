@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::failure::Failure;
-use super::flags::FleetFlags;
-use super::fleet::Ground;
+use super::flags::GlobalFlags;
+use super::fleet::{config_at_hand, schemas_of};
 use super::project::Surroundings;
 use super::script::{read_script, tell};
+use crate::config::Environment;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exit::Exit;
 use crate::report::{Format, findings_github, findings_json, findings_line, findings_sarif};
@@ -74,9 +75,9 @@ impl Check {
 fn checked(file: &Path, ground: &Ground<'_>) -> Result<Vec<Diagnostic>, Failure> {
     let source = read_script(file)?;
     let folder = if file == Path::new("-") { None } else { file.parent() };
-    let flags = FleetFlags::default();
-    let schemas = ground.schemas(&flags, folder)?;
-    let around = Surroundings::of(ground, &flags, folder, &[])?;
+    let config = config_at_hand(global, environment, folder)?;
+    let schemas = schemas_of(&config)?;
+    let around = Surroundings::of(environment, &config, folder, &[])?;
     let known = Known { schemas: &schemas, library: Some(&around.library), facts: None };
     Ok(match compile(&source, known) {
         Ok(compiled) => compiled.warnings().to_vec(),

@@ -129,11 +129,31 @@ impl Ground<'_> {
 
 /// The schemas that are known without a fleet, for a command that opens none.
 pub(super) fn schemas_at_hand(global: &GlobalFlags, environment: &Environment) -> Result<Schemas, Failure> {
-    let overrides = Overrides { file: global.config.clone(), ..Overrides::default() };
-    schemas_of(&Config::load(&overrides, environment)?)
+    schemas_from(global, environment, None)
 }
 
-fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
+/// The same, with the project's file looked for from this folder on.
+pub(super) fn schemas_from(
+    global: &GlobalFlags,
+    environment: &Environment,
+    start: Option<&Path>,
+) -> Result<Schemas, Failure> {
+    schemas_of(&config_at_hand(global, environment, start)?)
+}
+
+/// The configuration for a command that opens no fleet, with the project's file looked for from this folder on.
+pub(super) fn config_at_hand(
+    global: &GlobalFlags,
+    environment: &Environment,
+    start: Option<&Path>,
+) -> Result<Config, Failure> {
+    let overrides =
+        Overrides { file: global.config.clone(), start: start.map(Path::to_owned), ..Overrides::default() };
+    Ok(Config::load(&overrides, environment)?)
+}
+
+/// The schemas that a configuration names, and the built-in ones.
+pub(super) fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
     let mut schemas = Schemas::builtin()?;
     // As on the nodes, a folder that is not there holds no agents.
     for folder in config.agents.value.iter().filter(|folder| folder.exists()) {

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use super::ask;
 use super::failure::Failure;
-use super::flags::FleetFlags;
-use super::fleet::Ground;
 use super::script_output::Stage;
-use crate::config::{Config, Setting, Trust, project_of};
+use crate::config::{Config, Environment, Setting, Trust, project_of};
 use crate::exit::Exit;
 use crate::script::{Grants, Library, Local, Permissions, Project};
 
@@ -25,17 +23,15 @@ pub(super) struct Surroundings {
 impl Surroundings {
     /// Those of a script in this folder; in the working folder where it comes from standard input.
     pub(super) fn of(
-        ground: &Ground<'_>,
-        flags: &FleetFlags,
+        environment: &Environment,
+        config: &Config,
         folder: Option<&Path>,
         allowed: &[Grants],
     ) -> Result<Self, Failure> {
-        let config = ground.config_from(flags, folder)?;
-        let environment = ground.environment;
         let typed = folder.unwrap_or(Path::new(""));
         let place = environment.cwd.join(typed);
         let root = project_of(&place).unwrap_or_else(|| place.clone());
-        let permissions = permissions(ground, &config, allowed)?;
+        let permissions = permissions(environment, config, allowed)?;
         let modules = modules(&config.modules, &root, &permissions)?;
         let project = Project::new(&root, &place, modules.clone())
             .map_err(|error| Failure::usage(format!("cannot look into {}: {error}", place.display())))?;
@@ -77,13 +73,17 @@ pub(super) fn asked(config: &Config) -> Result<Option<(PathBuf, Grants)>, Failur
     Ok((!grants.is_empty()).then_some((folder, grants)))
 }
 
-fn permissions(ground: &Ground<'_>, config: &Config, allowed: &[Grants]) -> Result<Permissions, Failure> {
+fn permissions(
+    environment: &Environment,
+    config: &Config,
+    allowed: &[Grants],
+) -> Result<Permissions, Failure> {
     let mut granted = Grants::default();
     for grants in allowed {
-        granted.add(grants.clone().from_folder(&ground.environment.cwd));
+        granted.add(grants.clone().from_folder(&environment.cwd));
     }
     let Some((folder, grants)) = asked(config)? else { return Ok(Permissions::new(granted)) };
-    let trust = Trust::load(ground.environment)?;
+    let trust = Trust::load(environment)?;
     let (holds, grants) =
         (trust.holds(&folder, &grants.digest()), grants.from_folder(&folder).outside_of(&folder));
     if holds {

@@ -84,10 +84,11 @@ impl Script {
         let Some(file) = self.file.as_deref() else { return Ok(help(ground.printer)) };
         let source = read_script(file)?;
         let folder = if file == Path::new("-") { None } else { file.parent() };
-        let around = Surroundings::of(ground, &self.fleet, folder, &self.allow)?;
+        let config = ground.config_from(&self.fleet, folder)?;
+        let around = Surroundings::of(ground.environment, &config, folder, &self.allow)?;
         if self.help {
-            let schemas = ground.schemas(&self.fleet, folder)?;
-            let compiled = compiled(ground.printer, &source, &schemas, &around.library)?;
+            let compiled =
+                compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?, &around.library)?;
             ground.printer.data(&described(file, &compiled));
             return Ok(Exit::Success);
         }

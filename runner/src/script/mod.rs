@@ -11,8 +11,8 @@
 //! | `vocabulary.rs`, `signature.rs`, `reference.rs` | how functions are described; the page made of it |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
-//! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
 //! | `local/` | what a script reaches on the operator's machine, and what allows it |
+//! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
 //! | `engine.rs` | the engine with its limits and hooks |
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |

@@ -92,7 +92,7 @@ async fn what_is_no_file_is_not_waited_for() {
     let folder = Folder::new();
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.root.join("pipe"), rustix::fs::Mode::RWXU).unwrap();
     insta::assert_snapshot!(error(&folder, r#"read_text("pipe");"#).await, @r#"
-    error[E0310]: `pipe` cannot be read: it is no plain file
+    error[E0311]: `pipe` cannot be read: it is no plain file
      --> test.orch:1:1
       |
     1 | read_text("pipe");

@@ -317,11 +317,11 @@ impl Trial {
         let (prints, warns) = (printed.clone(), warned.clone());
         let troubles = Log::default();
         let trouble = troubles.clone();
-        let rollouts = Log::default();
-        let told = rollouts.clone();
         let folder = Folder::new();
         let examples = "env=SHOP_*,exec=wc,exec=false";
         let local = || folder.local(Permissions::new(Grants::parse(examples).unwrap()));
+        let rollouts = Log::default();
+        let told = rollouts.clone();
         let options = RunOptions {
             local: self.local.unwrap_or_else(local),
             fleet: self.fleet.unwrap_or_else(|| fleet(&self.log, self.lossy, self.dead)),

@@ -10,7 +10,7 @@ use crate::kit::{Folder, Ran};
 fn refused(ran: &Ran, flag: &str) {
     let error = ran.error();
     assert_eq!(ran.exit(), 77, "{error}");
-    assert!(error.starts_with("error[E0309]"), "{error}");
+    assert!(error.starts_with("error[E0310]"), "{error}");
     assert!(error.contains(flag), "{flag:?} is not in {error}");
     assert!(!error.contains("hunter2") && !error.contains("root:"), "{error}");
     assert!(ran.printed.is_empty(), "{:?}", ran.printed);
@@ -65,7 +65,7 @@ async fn no_path_leads_out_of_the_project() {
         refused(&folder.run("env=*,exec=*", &script).await, &flag);
     }
     insta::assert_snapshot!(folder.run("", "let text = read_text(\"passwd\");").await.error(), @r#"
-    error[E0309]: `passwd` lies outside of the project: it leads to /etc/passwd by a link
+    error[E0310]: `passwd` lies outside of the project: it leads to /etc/passwd by a link
      --> test.orch:1:12
       |
     1 | let text = read_text("passwd");
@@ -170,14 +170,14 @@ async fn a_script_does_not_widen_its_own_permissions() {
     assert_eq!(folder.read(".git/config"), "as it was");
     assert!(!folder.outer.path().join("elsewhere").exists());
     insta::assert_snapshot!(folder.run("", r#"write_text("here/orch.toml", "x");"#).await.error(), @r#"
-    error[E0309]: `here/orch.toml` cannot be written: an orch.toml says what scripts may do, and they do not change it
+    error[E0310]: `here/orch.toml` cannot be written: an orch.toml says what scripts may do, and they do not change it
      --> test.orch:1:1
       |
     1 | write_text("here/orch.toml", "x");
       | ^^^^^^^^^^
     "#);
     insta::assert_snapshot!(folder.run("", r#"write_text("git/config", "x");"#).await.error(), @r#"
-    error[E0309]: `git/config` cannot be written: it is hidden, or in a folder that is: settings and repositories are not for scripts
+    error[E0310]: `git/config` cannot be written: it is hidden, or in a folder that is: settings and repositories are not for scripts
      --> test.orch:1:1
       |
     1 | write_text("git/config", "x");
@@ -185,7 +185,7 @@ async fn a_script_does_not_widen_its_own_permissions() {
     "#);
     insta::assert_snapshot!(folder.run("", r#"write_text("../x", "x");"#).await.error()
         .replace(&folder.root.display().to_string(), "ROOT"), @r#"
-    error[E0309]: `../x` cannot be written: it lies outside of the project
+    error[E0310]: `../x` cannot be written: it lies outside of the project
      --> test.orch:1:1
       |
     1 | write_text("../x", "x");
@@ -242,7 +242,7 @@ async fn what_an_untrusted_project_asks_for_grants_nothing_and_is_named() {
     assert_eq!(harmless.printed, ["the shop is open"]);
     insta::assert_snapshot!(folder.run_with(local, r#"env("HOME");"#).await.error()
         .replace(&folder.root.display().to_string(), "ROOT"), @r#"
-    error[E0309]: the script may not read `HOME` of the environment
+    error[E0310]: the script may not read `HOME` of the environment
      --> test.orch:1:1
       |
     1 | env("HOME");

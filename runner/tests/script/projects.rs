@@ -29,7 +29,7 @@ async fn a_program_that_fails_is_told_in_its_own_words() {
     let folder = Folder::new();
     let failed = r#"exec(["sh", "-c", "echo one; echo two >&2; exit 5"], #{ check: true });"#;
     insta::assert_snapshot!(folder.run("exec=*", failed).await.error(), @r#"
-    error[E0311]: `sh` ended with code 5
+    error[E0312]: `sh` ended with code 5
      --> test.orch:1:1
       |
     1 | exec(["sh", "-c", "echo one; echo two >&2; exit 5"], #{ check: true });
@@ -38,7 +38,7 @@ async fn a_program_that_fails_is_told_in_its_own_words() {
       = note: two
     "#);
     insta::assert_snapshot!(folder.run("exec=*", r#"exec(["no-such-program"]);"#).await.error(), @r#"
-    error[E0311]: `no-such-program` is not there to be run
+    error[E0312]: `no-such-program` is not there to be run
      --> test.orch:1:1
       |
     1 | exec(["no-such-program"]);
@@ -173,7 +173,7 @@ async fn the_errors_of_a_script_are_those_of_the_call_with_the_way_through_it() 
     "#);
     folder.write("tools/faulty.orch", "nodes(\"role::web\").service.restat();\nlet x = ;\n");
     insta::assert_snapshot!(folder.run("", r#"run_script("tools/faulty.orch");"#).await.error(), @r#"
-    error[E0313]: `tools/faulty.orch` cannot be run: it has mistakes
+    error[E0314]: `tools/faulty.orch` cannot be run: it has mistakes
      --> test.orch:1:1
       |
     1 | run_script("tools/faulty.orch");

@@ -258,7 +258,7 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
 
 /// The place that a path asks for: from the folder of the script on.
 fn asked(project: &Project, path: &str) -> Outcome<PathBuf> {
-    if path.is_empty() || path.ends_with('/') || path.contains('\0') {
+    if path.is_empty() || path.ends_with('/') || path.ends_with("/.") || path.contains('\0') {
         return Err(usage(format!("`{}` names no file", path.escape_debug())));
     }
     Ok(project.folder.join(path))

@@ -129,15 +129,15 @@ impl Spot {
 
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Parts of a path. A slash or a dot at the end asks for a folder, and so for one part more.
+/// Parts of a path. A slash at the end asks for a folder, and so for one part more, which the iterator leaves out.
 fn parts(path: &Path) -> VecDeque<OsString> {
     let mut parts: VecDeque<OsString> = path
         .components()
         .filter(|part| !matches!(part, Component::RootDir | Component::Prefix(_)))
         .map(|part| part.as_os_str().to_owned())
         .collect();
-    let text = path.as_os_str().as_bytes();
-    if (text.ends_with(b"/") || text.ends_with(b"/.")) && !parts.is_empty() {
+    let bytes = path.as_os_str().as_bytes();
+    if (bytes.ends_with(b"/") || bytes.ends_with(b"/.")) && !parts.is_empty() {
         parts.push_back(".".into());
     }
     parts
