@@ -12,7 +12,7 @@ use super::script::{read_script, tell};
 use crate::config::Environment;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exit::Exit;
-use crate::report::{Format, findings_github, findings_json, findings_line, findings_sarif};
+use crate::report::{Format, Printer, findings_github, findings_json, findings_line, findings_sarif};
 use crate::script::{Known, compile};
 
 const EXAMPLES: &str = "\
@@ -41,15 +41,19 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
-        let printer = ground.printer;
+    pub(super) fn run(
+        &self,
+        global: &GlobalFlags,
+        environment: &Environment,
+        printer: &Printer,
+    ) -> Result<Exit, Failure> {
         let mut files = Vec::new();
         for file in &self.files {
             scripts(file, &mut files)?;
         }
         let mut findings = Vec::new();
         for file in &files {
-            findings.extend(checked(file, ground)?);
+            findings.extend(checked(file, global, environment)?);
         }
         match printer.format() {
             Format::Human | Format::Table => {
@@ -72,7 +76,7 @@ impl Check {
     }
 }
 
-fn checked(file: &Path, ground: &Ground<'_>) -> Result<Vec<Diagnostic>, Failure> {
+fn checked(file: &Path, global: &GlobalFlags, environment: &Environment) -> Result<Vec<Diagnostic>, Failure> {
     let source = read_script(file)?;
     let folder = if file == Path::new("-") { None } else { file.parent() };
     let config = config_at_hand(global, environment, folder)?;

@@ -103,6 +103,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         return Err(Failure::usage("the formats sarif and github are for the findings of `orch check`"));
     }
     match &orch.command {
+        Command::Check(check) => return check.run(&orch.global, environment, printer),
         Command::Help(help) => return help.run(printer),
         Command::Pki(pki) => return pki.run(printer),
         Command::Policy(policy) => return policy.run(printer),
@@ -126,7 +127,6 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
         let work = async {
             match &orch.command {
                 Command::Script(script) => script.run(&ground).await,
-                Command::Check(check) => check.run(&ground),
                 Command::Ping(ping) => ping.run(&ground).await,
                 Command::Find(find) => find.run(&ground).await,
                 Command::Facts(facts) => facts.run(&ground).await,
@@ -141,6 +141,7 @@ fn command(orch: &Orch, environment: &Environment, printer: &Printer) -> Result<
                 | Command::Match(_)
                 | Command::Policy(_)
                 | Command::Audit(_)
+                | Command::Check(_)
                 | Command::Help(_)
                 | Command::Completions(_) => Ok(Exit::Success),
             }

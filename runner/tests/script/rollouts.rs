@@ -122,7 +122,7 @@ async fn a_budget_that_is_used_up_stops_the_roll_out_where_it_must() {
     assert_eq!(fleet.called("restart").len(), 51);
     assert_eq!(ran.exit(), 2);
     insta::assert_snapshot!(ran.error(), @r#"
-    error[E0314]: the roll-out stopped after n[042-051]: 5 nodes were not ok, at most 4 may be
+    error[E0309]: the roll-out stopped after n[042-051]: 5 nodes were not ok, at most 4 may be
      --> test.orch:2:5
       |
     2 | all.rollout(#{ canary: 1, batch: 10, max_failures: 4 }, |group| {

@@ -150,10 +150,7 @@ impl Masks {
             Output::Event(CallEvent::Output { text, .. } | CallEvent::Notice(text)) => self.text(text),
             Output::Trouble(diagnostic) => self.diagnostic(diagnostic),
             Output::CallEnded(record) => self.record(record),
-            Output::CallBegins { .. }
-            | Output::Event(_)
-            | Output::Rollout { .. }
-            | Output::Deferred { .. } => {}
+            Output::CallBegins { .. } | Output::Event(_) | Output::Deferred { .. } => {}
         }
     }
 }
