@@ -4,9 +4,9 @@ use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{Dynamic, Engine, OptimizationLevel};
 
 use super::errors;
-use super::functions::register_actions;
+use super::functions::{limit_sizes, register_actions};
 use super::program::register_names;
-use super::run::{Branch, SharedRun, connect};
+use super::run::{Branch, Memory, SharedRun, connect};
 use super::types::{OneResult, Results, Selection};
 use super::vocabulary;
 use crate::schemas::Schemas;
@@ -23,6 +23,9 @@ const FUNCTIONS: usize = 2_000;
 const MODULES: usize = 200;
 /// Stack of the thread that a script runs on: the deepest calls and expressions fit in a debug build too.
 pub(crate) const STACK: usize = 256 * 1024 * 1024;
+
+/// What ends a script that takes too much memory.
+pub(crate) const OUT_OF_MEMORY: &str = "out of memory";
 
 /// Sets every limit that there is: the engine's own differ between debug and release builds.
 fn limit(engine: &mut Engine) {
@@ -52,6 +55,7 @@ pub(crate) fn engine(schemas: &Schemas) -> Engine {
         .disable_symbol("eval");
     register_names(&mut engine);
     vocabulary::register(&mut engine);
+    limit_sizes(&mut engine);
     register_actions(&mut engine, schemas);
     share_by_clone(&mut engine);
     engine
@@ -62,9 +66,13 @@ pub(crate) fn engine_of(run: &SharedRun) -> Engine {
     let mut engine = engine(&run.schemas);
     engine.set_default_tag(Dynamic::from(run.clone()));
     connect(&mut engine, run);
-    engine.on_progress(|operations| {
-        // A look takes a lock; one in 64 operations is soon enough.
-        (operations % 64 == 0 && Branch::is_cancelled()).then_some(Dynamic::UNIT)
+    let memory = Memory::watch();
+    engine.on_progress(move |operations| {
+        // A look takes a lock; one in 64 operations is soon enough. A text that is doubled grows faster than that.
+        if operations % 64 == 0 && Branch::is_cancelled() {
+            return Some(Dynamic::UNIT);
+        }
+        (operations % 4 == 0 && memory.is_spent()).then(|| OUT_OF_MEMORY.into())
     });
     engine
 }

@@ -4,6 +4,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
 use super::nearest::nearest;
 use super::program::{Files, Tokens, function_names, point};
+use super::run::Memory;
 use super::types::{Failure, Kind};
 use crate::diagnostic::{Code, Diagnostic, Label, SourceText};
 use crate::schemas::Schemas;
@@ -183,6 +184,11 @@ fn message(engine: &Engine, schemas: &Schemas, error: &EvalAltResult) -> Diagnos
             Diagnostic::error(Code::Runtime, format!("`{name}` cannot be changed"))
                 .note("it is a constant, or a selection or results that a closure reads")
                 .help("give the new value a new name: `let other = …`")
+        }
+        EvalAltResult::ErrorTerminated(why, _) if why.is_string() => {
+            let most = Memory::described();
+            Diagnostic::error(Code::Limit, format!("the script takes more than {most} of memory"))
+                .help("look at what grows: a text or a list that is added to in a loop")
         }
         EvalAltResult::ErrorTerminated(..) => Diagnostic::error(Code::Interrupted, "the run was interrupted"),
         EvalAltResult::ErrorTooManyOperations(_)

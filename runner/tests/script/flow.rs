@@ -65,3 +65,32 @@ async fn output_goes_where_it_belongs() {
     assert_eq!(ran.printed, ["== Start", "1", "db1 (1 node)"]);
     assert_eq!(ran.warned, ["info: i", "warn: 2", "debug: d", "debug: \"x\""]);
 }
+
+#[tokio::test]
+async fn a_script_that_fills_the_memory_is_ended() {
+    for script in [
+        r#"let s = "x"; loop { s += s; }"#,
+        r#"let s = "xxxxxxxx"; let all = []; loop { s += s; all.push(s + "y"); }"#,
+        "let a = [1]; loop { a += a; }",
+        "let a = [1, 2, 3]; loop { a.append(a); }",
+        "try { let a = [1]; loop { a += a; } } catch { print(\"caught\"); }",
+        "parallel([|| { let a = [1]; loop { a += a; } }]);",
+    ] {
+        let ran = ran(script).await;
+        let error = ran.error();
+        assert!(error.contains("error[E0307]: the script takes more than 1024 MiB"), "{script}: {error}");
+        assert_eq!((ran.exit(), ran.printed.len()), (1, 0), "{script}");
+    }
+    for script in [
+        r#"let s = "x"; s.pad(100000000000, 'y');"#,
+        r#"let s = "x"; s.pad(100000000000, "yz");"#,
+        "let a = []; a.pad(100000000000, 1);",
+        "blob(100000000000);",
+        "blob(100000000000, 7);",
+    ] {
+        let ran = ran(script).await;
+        assert!(ran.error().contains("error[E0307]"), "{script}: {}", ran.error());
+    }
+    let text = r#"let s = "a"; s.pad(5, "bc"); let l = [1]; l.pad(3, 0); print(s); print(l); print(blob(2, 1).len());"#;
+    assert_eq!(prints(text).await, ["abcbc", "[1, 0, 0]", "2"]);
+}

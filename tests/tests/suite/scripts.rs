@@ -58,3 +58,34 @@ fn drift_is_a_failure() -> Result<()> {
     assert!(gone.stderr.contains("3 of 3 nodes have another /nowhere"), "{gone:#?}");
     Ok(())
 }
+
+/// The graded examples with what each is tried with, and what it says.
+const EXAMPLES: [(&str, &[&str], &str); 8] = [
+    ("1_ping.orch", &[], "12 ok"),
+    ("2_facts.orch", &[], "Debian"),
+    ("3_selections.orch", &[], "5 web servers: web[1-5]"),
+    ("4_errors.orch", &[], "call: `puppet.disable` did not end ok on 5 of 5 nodes"),
+    ("5_beside.orch", &[], "that was all"),
+    ("deploy.orch", &["version=1.4.2"], "deployed = "),
+    ("first.orch", &[], "nodes are in production"),
+    ("inventory.orch", &[], "by role"),
+];
+
+#[test]
+fn each_example_runs_and_is_listed() -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let readme = std::fs::read_to_string(folder.join("README.md"))?;
+    let mut found: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(&folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        found.extend(name.ends_with(".orch").then_some(name));
+    }
+    found.sort();
+    assert_eq!(found, EXAMPLES.map(|(name, ..)| name.to_owned()));
+    for (name, arguments, told) in EXAMPLES {
+        let ended = run(&folder.join(name), &[arguments, &["--lab", "12"]].concat())?.expect_code(0);
+        assert!(ended.stdout.contains(told), "{name}: {ended:#?}");
+        assert!(readme.contains(&format!("[`{name}`]({name})")), "{name} is not in examples/README.md");
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@
 //! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
+//! | `sizes.rs` | functions of the engine, with limits |
 //! | `files.rs`, `machine.rs`, `secrets.rs`, `scripts.rs` | the project, and the operator's machine |
 
 mod branches;
@@ -25,11 +26,13 @@ mod scripts;
 mod secrets;
 mod selecting;
 mod sets;
+mod sizes;
 mod talking;
 
 use super::vocabulary::Family;
 
 pub(crate) use calling::{Agent, register_actions};
+pub(crate) use sizes::limit_sizes;
 
 /// All families, in the order of the reference.
 pub(super) const FAMILIES: &[Family] = &[

@@ -182,7 +182,8 @@ pub(super) fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken>
 fn broken(engine: &Engine, run: &SharedRun, script: &Compiled, error: &EvalAltResult) -> Result<(), Broken> {
     match error.unwrap_inner() {
         EvalAltResult::Exit(..) => return Ok(()),
-        EvalAltResult::ErrorTerminated(..) => {
+        // No `catch` holds the end of a script that takes too much memory; it is a failure all the same.
+        EvalAltResult::ErrorTerminated(why, _) if !why.is_string() => {
             return Err(Broken { ending: Ending::Interrupted, failure: None });
         }
         _ => {}

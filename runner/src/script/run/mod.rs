@@ -6,6 +6,7 @@ mod context;
 mod detached;
 mod evaluate;
 mod inner;
+mod memory;
 mod output;
 mod tasks;
 
@@ -16,6 +17,7 @@ pub(crate) use context::{Run, SharedRun};
 pub(crate) use detached::Detached;
 pub use evaluate::{Ending, RunOptions, RunReport, run};
 pub(crate) use inner::run_inside;
+pub(crate) use memory::Memory;
 pub(crate) use output::connect;
 pub use output::{LogLevel, Output, OutputSink};
 pub(crate) use tasks::{Task, together};
