@@ -141,7 +141,7 @@ impl Masks {
     fn output(&self, output: &mut Output) {
         match output {
             Output::Print(text) | Output::Section(text) => self.text(text),
-            Output::Log { message, .. } => self.text(message),
+            Output::Log { message, .. } | Output::Rollout { message } => self.text(message),
             Output::Emit { name, value } => {
                 self.text(name);
                 self.value(value);
@@ -150,10 +150,7 @@ impl Masks {
             Output::Event(CallEvent::Output { text, .. } | CallEvent::Notice(text)) => self.text(text),
             Output::Trouble(diagnostic) => self.diagnostic(diagnostic),
             Output::CallEnded(record) => self.record(record),
-            Output::CallBegins { .. }
-            | Output::Event(_)
-            | Output::Rollout { .. }
-            | Output::Deferred { .. } => {}
+            Output::CallBegins { .. } | Output::Event(_) | Output::Deferred { .. } => {}
         }
     }
 }
