@@ -7,14 +7,15 @@ use super::root::Orch;
 use crate::diagnostic::Code;
 use crate::exit::Exit;
 use crate::report::{Printer, clean};
-use crate::script::{Family, Function, families};
+use crate::script::{Family, Function, families, reference};
 
 const EXAMPLES: &str = "\
 Examples:
   orch help E0203        what a finding means, and what to do
   orch help rollout      a function of the language
   orch help call         a command
-  orch help functions    every function of the language, one line each";
+  orch help functions    every function of the language, one line each
+  orch help language     the whole reference, in Markdown";
 
 /// Explain a code, a function of the language, or a command
 #[derive(Debug, Args)]
@@ -33,6 +34,10 @@ impl Help {
             printer.data(&orch.render_help().to_string());
             return Ok(Exit::Success);
         };
+        if what == "language" {
+            printer.data(&reference());
+            return Ok(Exit::Success);
+        }
         if what == "functions" {
             printer.data(&overview());
             return Ok(Exit::Success);

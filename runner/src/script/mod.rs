@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `program/` | from text to a compiled script; the parameters it declares; places in it |
 //! | `check/` | what can be told of a script before it runs |
-//! | `vocabulary.rs`, `signature.rs` | how functions are described |
+//! | `vocabulary.rs`, `signature.rs`, `reference.rs` | how functions are described; the page made of it |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
 //! | `local/` | what a script reaches on the operator's machine, and what allows it |
@@ -25,6 +25,7 @@ mod local;
 mod nearest;
 mod program;
 mod queries;
+mod reference;
 mod rollout;
 mod run;
 mod signature;
@@ -34,6 +35,7 @@ mod vocabulary;
 pub use check::Known;
 pub use local::{Grants, Local, Permissions, Project, SecretPrompt};
 pub use program::{Compiled, Library, Param, ParamType, compile};
+pub use reference::reference;
 pub use run::{
     CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, run,
 };

@@ -1,7 +1,7 @@
 use orch_runner::diagnostic::{SourceText, Style};
 use orch_runner::script::compile;
 
-use crate::kit::{fault, ran, schemas};
+use crate::kit::{fault, ran};
 
 #[test]
 fn syntax_errors_show_the_place() {
@@ -201,7 +201,7 @@ fn the_examples_compile() {
         if path.extension().is_some_and(|extension| extension == "orch") {
             let source =
                 SourceText::new(&path.display().to_string(), &std::fs::read_to_string(&path).unwrap());
-            let script = compile(&source, &schemas())
+            let script = compile(&source, &orch_runner::schemas::Schemas::builtin().unwrap())
                 .unwrap_or_else(|faults| panic!("{}", faults[0].render(Style::default())));
             assert!(!script.doc().is_empty(), "{} says what it is for", path.display());
             compiled += 1;

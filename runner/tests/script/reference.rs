@@ -1,6 +1,6 @@
 //! The language as it is described: its examples run, and print what they say.
 
-use orch_runner::script::{dedented, families};
+use orch_runner::script::{dedented, families, reference};
 
 use crate::kit::prints;
 
@@ -14,4 +14,15 @@ async fn every_example_prints_what_it_says() {
             assert_eq!(lines, dedented(function.example.prints), "{}", function.forms[0]);
         }
     }
+}
+
+#[test]
+fn the_page_is_what_the_descriptions_say() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/language.md");
+    if std::env::var_os("ORCH_WRITE_REFERENCE").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, reference()).unwrap();
+    }
+    let page = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(page == reference(), "write it again: ORCH_WRITE_REFERENCE=1 cargo test --test script reference");
 }

@@ -113,7 +113,7 @@ fn a_script_ends_within_a_second_and_goes_no_further() -> Result<()> {
 fn on_a_terminal(fleet: &Fleet, arguments: &[&str]) -> Result<Option<Child>> {
     let there = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status();
     if there.is_err() {
-        println!("not run: this machine has no script(1)");
+        eprintln!("not run: this machine has no script(1)");
         return Ok(None);
     }
     let mut orch = fleet.orch();
