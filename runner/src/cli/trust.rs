@@ -110,7 +110,11 @@ fn described(folder: &Path, grants: &Grants) -> String {
         text.push_str(&format!("  read  {}\n", shown(path)));
     }
     for name in grants.env() {
-        text.push_str(&format!("  read  the variable {} of the environment\n", clean(name)));
+        let which = match name.as_str() {
+            "*" => "every variable".to_owned(),
+            name => format!("the variable {}", clean(name)),
+        };
+        text.push_str(&format!("  read  {which} of the environment\n"));
     }
     for program in grants.exec() {
         let all = if program == "*" { "any program" } else { program };
