@@ -110,6 +110,7 @@ fn a_script_ends_within_a_second_and_goes_no_further() -> Result<()> {
 }
 
 /// Runs a command on a terminal of its own: what is written to its standard input are keys.
+#[expect(clippy::print_stderr, reason = "a test that is not run says so")]
 fn on_a_terminal(fleet: &Fleet, arguments: &[&str]) -> Result<Option<Child>> {
     let there = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status();
     if there.is_err() {
