@@ -16,7 +16,7 @@ pub fn findings_line(findings: &[Diagnostic], files: usize) -> String {
     let (errors, warnings) = numbers(findings);
     let of = count(files, "script");
     match (errors, warnings) {
-        (0, 0) => format!("{of}: nothing to say against"),
+        (0, 0) => format!("{of}: no findings"),
         (0, warnings) => format!("{of}: {}", count(warnings, "warning")),
         (errors, 0) => format!("{of}: {}", count(errors, "error")),
         (errors, warnings) => format!("{of}: {}, {}", count(errors, "error"), count(warnings, "warning")),
