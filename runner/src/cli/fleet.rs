@@ -13,7 +13,7 @@ use super::flags::{FleetFlags, GlobalFlags};
 use super::interrupts::Interrupts;
 use super::target::Target;
 use crate::client::{
-    CallError, CallReport, CallRequest, Discovery, Manner, Pace, Paced, Piece, Scope, Session, SessionConfig,
+    CallError, CallReport, CallRequest, Discovery, Manner, Pace, Paced, Scope, Session, SessionConfig,
     Tolerance, pieces,
 };
 use crate::config::{Config, Environment, Overrides};
@@ -263,9 +263,8 @@ impl Connection {
                 let (pace, tolerance, cancel) = (call.pace, call.tolerance, self.cancel());
                 let progress = Progress::new(&self.printer, &title);
                 let events = pieces(progress.sink(), nodes.len());
-                let send =
-                    |request, _: Piece| self.session.call(request, events.clone(), self.cancel.clone());
-                let paced = Paced { request: &request, pace, tolerance, cancel, call: send };
+                let send = |request| self.session.call(request, events.clone(), self.cancel.clone());
+                let paced = Paced { request: &request, pace, alone: false, tolerance, cancel, call: send };
                 let called = paced.run(nodes).await;
                 progress.close();
                 called?

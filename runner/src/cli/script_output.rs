@@ -20,6 +20,8 @@ pub(super) struct Stage {
 struct Shown {
     /// The bar of what goes on now, and where its events go.
     progress: Option<(Arc<Progress>, EventSink)>,
+    /// How many calls and searches go on: branches have theirs beside each other, and share the bar.
+    open: usize,
     /// Warnings that were given: a script may resolve the same nodes many times.
     warned: HashSet<String>,
 }
@@ -41,9 +43,34 @@ impl Stage {
 
     /// Takes the bar from the screen.
     pub(super) fn clear(&self) {
-        let ended = self.shown().progress.take();
+        let ended = {
+            let mut shown = self.shown();
+            shown.open = 0;
+            shown.progress.take()
+        };
         if let Some((progress, _)) = ended {
             progress.close();
+        }
+    }
+
+    /// Something that began has ended; with the last of them the bar goes.
+    fn end(&self) {
+        let is_last = {
+            let mut shown = self.shown();
+            shown.open = shown.open.saturating_sub(1);
+            shown.open == 0
+        };
+        if is_last {
+            self.clear();
+        }
+    }
+
+    /// Writes beside the bar of what else goes on.
+    fn aside(&self, write: impl FnOnce()) {
+        let progress = self.shown().progress.as_ref().map(|(progress, _)| Arc::clone(progress));
+        match progress {
+            Some(progress) => progress.aside(write),
+            None => write(),
         }
     }
 
@@ -53,16 +80,16 @@ impl Stage {
 
     fn take(&self, output: Output) {
         match output {
-            Output::Print(text) => self.print(&text),
-            Output::Log { level, message } => self.log(level, &message),
-            Output::Section(title) => self.section(&title),
+            Output::Print(text) => self.aside(|| self.print(&text)),
+            Output::Log { level, message } => self.aside(|| self.log(level, &message)),
+            Output::Section(title) => self.aside(|| self.section(&title)),
             Output::Emit { name, value } => {
                 self.event(|| json!({ "event": "emit", "name": name, "value": value }))
             }
             Output::Resolving { what } => self.begin(&format!("finding {what}")),
             Output::Resolved { what, found } => {
-                self.clear();
-                self.resolved(&what, &found);
+                self.end();
+                self.aside(|| self.resolved(&what, &found));
             }
             Output::CallBegins { agent, action, quiet } => {
                 if !quiet {
@@ -78,10 +105,9 @@ impl Stage {
                 }
             }
             Output::Rollout { message } => {
-                self.clear();
                 self.event(|| json!({ "event": "rollout", "text": message }));
                 let style = self.printer.style(Stream::Err);
-                self.printer.say(&style.strong(&clean(&message)));
+                self.aside(|| self.printer.say(&style.strong(&clean(&message))));
             }
             Output::Deferred { count, interrupted } => {
                 self.clear();
@@ -92,10 +118,18 @@ impl Stage {
             }
             Output::Trouble(diagnostic) => {
                 self.event(|| json!({ "event": "trouble", "error": *diagnostic }));
-                tell(&self.printer, &diagnostic);
+                self.aside(|| tell(&self.printer, &diagnostic));
+            }
+            Output::CallLost { quiet } => {
+                if !quiet {
+                    self.end();
+                }
             }
             Output::CallEnded(record) => {
-                self.clear();
+                // A roll-out is told of when its calls have been.
+                if !record.quiet && record.schema.is_some() {
+                    self.end();
+                }
                 self.event(|| {
                     let mut call = record_json(&record);
                     if let Some(call) = call.as_object_mut() {
@@ -107,19 +141,25 @@ impl Stage {
                     return;
                 }
                 let view = record_view(&record);
-                if self.printer.format() == Format::Table {
-                    let style = self.printer.style(Stream::Out);
-                    self.printer.data(&view.results(false, style, self.printer.width()));
-                }
-                self.printer.call_talk(&view);
+                self.aside(|| {
+                    if self.printer.format() == Format::Table {
+                        let style = self.printer.style(Stream::Out);
+                        self.printer.data(&view.results(false, style, self.printer.width()));
+                    }
+                    self.printer.call_talk(&view);
+                });
             }
         }
     }
 
     fn begin(&self, what: &str) {
-        let progress = Progress::new(&self.printer, what);
-        let sink = progress.sink();
-        self.shown().progress = Some((progress, sink));
+        let mut shown = self.shown();
+        shown.open += 1;
+        if shown.progress.is_none() {
+            let progress = Progress::new(&self.printer, what);
+            let sink = progress.sink();
+            shown.progress = Some((progress, sink));
+        }
     }
 
     /// A line of JSON for programs that follow the run.

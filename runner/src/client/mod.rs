@@ -19,7 +19,7 @@ pub mod pure {
     pub use super::moment::Moment;
 }
 
-pub use pace::{Pace, Paced, Piece, Retry, Tolerance, pieces};
+pub use pace::{Pace, Paced, Retry, Tolerance, pieces};
 pub use session::Session;
 pub use types::{
     CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,

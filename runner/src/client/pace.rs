@@ -97,32 +97,25 @@ impl Default for Tolerance {
     }
 }
 
-/// A piece of a call that is sent now.
-#[derive(Debug, Clone, Copy)]
-pub struct Piece {
-    /// Which batch, from one.
-    pub batch: usize,
-    /// How many batches there are.
-    pub of: usize,
-}
-
 /// Makes one call of known nodes at a pace.
 pub struct Paced<'a, Call> {
-    /// What is called; its scope is that of the first argument of [`Paced::run`].
+    /// What is called; its scope is that of the argument of [`Paced::run`].
     pub request: &'a CallRequest,
     /// The pace.
     pub pace: Pace,
+    /// Whether each node gets a message of its own: where it has arguments of its own.
+    pub alone: bool,
     /// How many bad nodes are borne before no further one is called.
     pub tolerance: Tolerance,
     /// Ends it: what was not sent is not sent any more.
     pub cancel: &'a CancellationToken,
-    /// Sends one piece.
+    /// Sends a piece of the call.
     pub call: Call,
 }
 
 impl<Call, Sent> Paced<'_, Call>
 where
-    Call: Fn(CallRequest, Piece) -> Sent,
+    Call: Fn(CallRequest) -> Sent,
     Sent: Future<Output = Result<CallReport, CallError>>,
 {
     /// Calls the nodes in this order.
@@ -131,14 +124,13 @@ where
     /// When nothing at all could be sent.
     pub async fn run(&self, nodes: &[NodeName]) -> Result<CallReport, CallError> {
         let size = self.pace.batch().map_or(nodes.len(), |batch| batch.of(nodes.len())).max(1);
-        let of = nodes.len().div_ceil(size);
         let mut whole = CallReport::default();
         let mut stopped: Option<String> = None;
         for (batch, part) in (1..).zip(nodes.chunks(size)) {
             if let Some(pause) = self.pace.pause.filter(|_| batch > 1 && stopped.is_none()) {
                 let _ = self.cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
-            if self.cancel.is_cancelled() && batch > 1 && stopped.is_none() {
+            if self.cancel.is_cancelled() && stopped.is_none() {
                 whole.interrupted = true;
                 stopped = Some("interrupted before its batch".to_owned());
             }
@@ -148,8 +140,13 @@ where
                 continue;
             }
             let bad_before = bad(&whole.results);
-            let piece = Piece { batch, of };
-            match self.batch(part, piece, bad_before, nodes.len()).await {
+            let width = self.pace.window.unwrap_or(part.len()).max(1);
+            let sent = if self.alone || width < part.len() {
+                Ok(self.window(part, width, bad_before, nodes.len()).await)
+            } else {
+                self.attempt(part).await
+            };
+            match sent {
                 Ok(report) => take(&mut whole, report),
                 Err(error) if batch == 1 => return Err(error),
                 // What came in before must not be lost.
@@ -170,16 +167,41 @@ where
         Ok(whole)
     }
 
-    /// One batch, and what of it is tried again.
-    async fn batch(
-        &self,
-        nodes: &[NodeName],
-        piece: Piece,
-        bad_before: usize,
-        all: usize,
-    ) -> Result<CallReport, CallError> {
+    /// Calls nodes, so many at a time as the window is wide. A node moves out of it when nothing is tried again with it.
+    async fn window(&self, nodes: &[NodeName], width: usize, bad_before: usize, all: usize) -> CallReport {
+        let mut whole = CallReport::default();
+        let mut waiting = nodes.iter();
+        let mut under_way = FuturesUnordered::new();
+        let mut bad_here = 0;
+        let mut stopped: Option<&str> = None;
+        loop {
+            while under_way.len() < width && stopped.is_none() {
+                let Some(node) = waiting.next() else { break };
+                under_way.push(async move { (node, self.attempt(std::slice::from_ref(node)).await) });
+            }
+            let Some((node, answered)) = under_way.next().await else { break };
+            let report = answered.unwrap_or_else(|error| CallReport {
+                results: vec![unsent(node, &error)],
+                ..CallReport::default()
+            });
+            bad_here += bad(&report.results);
+            take(&mut whole, report);
+            if self.cancel.is_cancelled() {
+                whole.interrupted = true;
+                stopped = Some("interrupted before its turn");
+            } else if !self.tolerance.bears(bad_before + bad_here, all) {
+                stopped = Some("too many nodes were not ok before its turn");
+            }
+        }
+        let why = stopped.unwrap_or_default();
+        whole.results.extend(waiting.map(|node| NodeResult::not_started(node.clone(), why)));
+        whole
+    }
+
+    /// Calls nodes at once, and tries again what the pace says is to be tried again.
+    async fn attempt(&self, nodes: &[NodeName]) -> Result<CallReport, CallError> {
         let mut calls = HashMap::new();
-        let mut whole = self.window(nodes, piece, bad_before, all, &mut calls).await?;
+        let mut whole = self.send(nodes, None, &mut calls).await?;
         let Some(retry) = self.pace.retry else { return Ok(whole) };
         for _ in 0..retry.times {
             let ended = |outcomes: &[Outcome]| -> Vec<NodeName> {
@@ -195,22 +217,22 @@ where
                 whole.interrupted = true;
                 break;
             }
-            if !again.is_empty()
-                && let Ok(report) = self.window(&again, piece, 0, usize::MAX, &mut calls).await
-            {
-                renew(&mut whole, report);
-            }
             // Each silent node is asked for the call that it had: it answers from its memory, and never acts twice.
-            let mut by_call: HashMap<CallId, Vec<NodeName>> = HashMap::new();
+            let mut rounds: Vec<(Option<CallId>, Vec<NodeName>)> = Vec::new();
             for node in silent {
-                if let Some(call) = calls.get(&node) {
-                    by_call.entry(*call).or_default().push(node);
+                let call = calls.get(&node).copied();
+                match rounds.iter_mut().find(|(of, _)| *of == call) {
+                    Some((_, nodes)) => nodes.push(node),
+                    None if call.is_some() => rounds.push((call, vec![node])),
+                    None => {}
                 }
             }
-            for (call, nodes) in by_call {
-                let scope = Scope::Nodes(nodes);
-                let request = CallRequest { scope, resend: Some(call), ..self.request.clone() };
-                if let Ok(report) = (self.call)(request, piece).await {
+            if !again.is_empty() {
+                rounds.push((None, again));
+            }
+            for (call, nodes) in rounds {
+                // A node that cannot be reached again keeps what it had.
+                if let Ok(report) = self.send(&nodes, call, &mut calls).await {
                     renew(&mut whole, report);
                 }
             }
@@ -218,51 +240,19 @@ where
         Ok(whole)
     }
 
-    /// Calls nodes all at once, or so many at a time as the window is wide.
-    async fn window(
+    /// Sends a call, or asks for one again, and notes which call each node has.
+    async fn send(
         &self,
         nodes: &[NodeName],
-        piece: Piece,
-        bad_before: usize,
-        all: usize,
+        resend: Option<CallId>,
         calls: &mut HashMap<NodeName, CallId>,
     ) -> Result<CallReport, CallError> {
-        let send = |nodes: &[NodeName]| {
-            (self.call)(CallRequest { scope: Scope::Nodes(nodes.to_vec()), ..self.request.clone() }, piece)
-        };
-        let Some(width) = self.pace.window.filter(|width| *width < nodes.len()) else {
-            let report = send(nodes).await?;
-            calls.extend(nodes.iter().cloned().zip(std::iter::repeat_n(report.call, nodes.len()).flatten()));
-            return Ok(report);
-        };
-        let mut whole = CallReport::default();
-        let mut waiting = nodes.iter();
-        let mut under_way = FuturesUnordered::new();
-        let mut stopped: Option<&str> = None;
-        loop {
-            while under_way.len() < width && stopped.is_none() {
-                let Some(node) = waiting.next() else { break };
-                let sent = send(std::slice::from_ref(node));
-                under_way.push(async move { (node, sent.await) });
-            }
-            let Some((node, answered)) = under_way.next().await else { break };
-            match answered {
-                Ok(report) => {
-                    calls.extend(report.call.map(|call| (node.clone(), call)));
-                    take(&mut whole, report);
-                }
-                Err(error) => whole.results.push(unsent(node, &error)),
-            }
-            if self.cancel.is_cancelled() {
-                whole.interrupted = true;
-                stopped = Some("interrupted before its turn");
-            } else if !self.tolerance.bears(bad_before + bad(&whole.results), all) {
-                stopped = Some("too many nodes were not ok before its turn");
-            }
+        let scope = Scope::Nodes(nodes.to_vec());
+        let report = (self.call)(CallRequest { scope, resend, ..self.request.clone() }).await?;
+        if let Some(call) = report.call {
+            calls.extend(nodes.iter().map(|node| (node.clone(), call)));
         }
-        let why = stopped.unwrap_or_default();
-        whole.results.extend(waiting.map(|node| NodeResult::not_started(node.clone(), why)));
-        Ok(whole)
+        Ok(report)
     }
 }
 
@@ -298,7 +288,9 @@ fn renew(whole: &mut CallReport, again: CallReport) {
         .map(|result| (result.node.clone(), result))
         .collect();
     for result in &mut whole.results {
-        if let Some(newer) = newer.remove(&result.node) {
+        if let Some(mut newer) = newer.remove(&result.node) {
+            // That it had begun is known once and for all.
+            newer.began |= newer.outcome == Outcome::Silent && result.began;
             *result = newer;
         }
     }

@@ -65,6 +65,11 @@ impl Progress {
         Arc::new(Self { bar, printer: printer.clone(), live, curtain })
     }
 
+    /// Writes while the bar stands aside.
+    pub fn aside(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     /// Waits until all output of the call is shown. Its results come after.
     pub fn close(&self) {
         self.live.close();

@@ -184,3 +184,11 @@ async fn a_panic_in_a_branch_is_an_internal_error() {
         assert!(ran.error().contains("orch itself made a mistake: not in this fleet"), "{}", ran.error());
     }
 }
+
+#[tokio::test]
+async fn tasks_can_be_begun_for_hours() {
+    let printed = prints("let n = 0; for i in 0..600 { n += background(|| i).wait(); } print(n);").await;
+    assert_eq!(printed, ["179700"]);
+    let ran = ran(r#"let web = nodes("role::web"); let all = []; for i in 0..300 { all.push(background(|| web.service.hang())); }"#).await;
+    assert!(ran.error().contains("256 tasks run already"), "{}", ran.error());
+}

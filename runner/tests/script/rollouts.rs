@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orch_runner::client::{CallReport, Discovery, Scope};
 use orch_runner::script::FleetAccess;
-use orch_wire::ids::{NodeName, RunId};
+use orch_wire::ids::{CallId, NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::time::Timestamp;
 use serde_json::json;
@@ -338,4 +338,147 @@ async fn a_window_over_one_call_and_batches_of_one_call() {
     // n012, n020, then n033 and n034: the second batch is the last.
     assert_eq!(ran.printed, ["60 64"]);
     assert_eq!(fleet.called("restart").len(), 40);
+}
+
+/// A fleet of three whose answers depend on how often a node was asked, in the order of its calls.
+fn scripted(answers: fn(&str, &str, usize, bool) -> NodeResult) -> (FleetAccess, Arc<Mutex<Vec<String>>>) {
+    let log: Arc<Mutex<Vec<String>>> = Arc::default();
+    let calls = log.clone();
+    let names = || ["n1", "n2", "n3"].map(|name| NodeName::new(name).unwrap()).to_vec();
+    let access = FleetAccess::answering(
+        RunId::new(Timestamp::from_millis(1), &[7; 10]),
+        move |request, _, _| {
+            let Scope::Nodes(nodes) = &request.scope else { panic!("not resolved") };
+            let mut log = calls.lock().unwrap();
+            let results = nodes.iter().map(|node| {
+                let again = request.resend.is_some();
+                let line = format!("{node} {}{}", request.action, if again { " again" } else { "" });
+                let before = log.iter().filter(|other| other.starts_with(&format!("{node} "))).count();
+                log.push(line);
+                answers(node.as_str(), request.action.as_str(), before, again)
+            });
+            let results = results.collect();
+            let call = Some(request.resend.unwrap_or(CallId::new(Timestamp::from_millis(1), &[1; 10])));
+            std::future::ready(Ok(CallReport { results, call, ..CallReport::default() }))
+        },
+        move |_, _, _| std::future::ready(Ok(Discovery { nodes: names(), ..Discovery::default() })),
+    );
+    (access, log)
+}
+
+fn ended(node: &str, outcome: Outcome) -> NodeResult {
+    NodeResult { outcome, ..NodeResult::not_started(NodeName::new(node).unwrap(), "so") }
+}
+
+#[tokio::test]
+async fn a_silent_node_is_asked_again_for_its_call_and_a_failed_one_called_again() {
+    for pace in ["", ".concurrency(1)", ".batch(1)"] {
+        let (access, log) = scripted(|node, _, before, again| match (node, before) {
+            ("n1", 0) => NodeResult { began: true, ..ended(node, Outcome::Silent) },
+            ("n1", 1) => ended(node, Outcome::Silent),
+            ("n2", 0 | 1) => ended(node, Outcome::Failed),
+            _ => {
+                assert!(again || node != "n1", "a silent node was called anew");
+                ended(node, Outcome::Ok)
+            }
+        });
+        let text = format!(
+            r##"print(nodes(){pace}.retry(2, 0).service.restart(#{{ service: "shop" }}).ok.count);"##
+        );
+        let ran = Trial { fleet: Some(access), ..Trial::default() }.run(&text).await;
+        assert_eq!((ran.printed.join(""), ran.exit()), ("3".to_owned(), 0), "{pace}");
+        let mut asked = log.lock().unwrap().clone();
+        asked.sort();
+        assert_eq!(
+            asked,
+            [
+                "n1 restart",
+                "n1 restart again",
+                "n1 restart again",
+                "n2 restart",
+                "n2 restart",
+                "n2 restart",
+                "n3 restart"
+            ],
+            "{pace}"
+        );
+    }
+    // What was known of a node that stays silent is not forgotten.
+    let (access, _) = scripted(|node, _, before, _| match (node, before) {
+        ("n1", 0) => NodeResult { began: true, ..ended(node, Outcome::Silent) },
+        ("n1", _) => ended(node, Outcome::Silent),
+        _ => ended(node, Outcome::Ok),
+    });
+    let text = r##"
+        let all = nodes().retry(1, 0).tolerate(1).service.restart(#{ service: "shop" });
+        print(all.silent.find(|r| true).began);"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert_eq!((ran.printed.join(""), ran.exit()), ("true".to_owned(), 3));
+}
+
+#[tokio::test]
+async fn arguments_of_each_nodes_own_go_out_at_the_pace_of_the_selection() {
+    let (access, log) =
+        scripted(|node, _, _, _| ended(node, if node == "n1" { Outcome::Failed } else { Outcome::Ok }));
+    let text = r##"
+        try {
+            nodes().batch(1).invoke_each("service.restart", |node| #{ service: "shop" });
+        } catch (error) {
+            print(`${error.results.failed.nodes.names} ${error.results.not_started.nodes.names}`);
+        }"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert_eq!(ran.printed, [r#"["n1"] ["n2", "n3"]"#]);
+    assert_eq!(*log.lock().unwrap(), ["n1 restart"]);
+    // Wrong arguments of one node keep all from being called.
+    let (access, log) = scripted(|node, _, _, _| ended(node, Outcome::Ok));
+    let text = r##"nodes().invoke_each("service.restart", |node| #{ service: if node.name == "n3" { "X!" } else { "x" } });"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert!(ran.error().contains("`service` must match"), "{}", ran.error());
+    assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_whose_first_step_was_done_is_never_told_to_be_not_started() {
+    let (access, _) = scripted(|node, action, _, _| match action {
+        "restart" if node != "n3" => ended(node, Outcome::NotStarted),
+        _ => ended(node, Outcome::Ok),
+    });
+    let text = r##"
+        let all = nodes();
+        let done = all.rollout(#{ max_failures: "all" }, |group| {
+            group.limit(1).service.status(#{ service: "shop" });
+            group.service.restart(#{ service: "shop" });
+        });
+        for r in done { print(`${r.node} ${r.outcome} ${r.code}`); }"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert_eq!(ran.printed, ["n1 failed step", "n2 not_started ", "n3 ok "]);
+}
+
+#[tokio::test]
+async fn a_roll_out_in_a_roll_out_tells_the_outer_one_of_its_nodes() {
+    let (access, _) =
+        scripted(|node, _, _, _| ended(node, if node == "n2" { Outcome::Failed } else { Outcome::Ok }));
+    let text = r##"
+        let all = nodes();
+        let done = all.rollout(#{ batch: 2, max_failures: 1 }, |outer| {
+            outer.rollout(#{ batch: 1, max_failures: 1 }, |inner| inner.service.restart(#{ service: "shop" }));
+        });
+        print(`${done.ok.nodes.names} ${done.failed.nodes.names}`);"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert_eq!(ran.printed, [r#"["n1", "n3"] ["n2"]"#]);
+    assert_eq!(ran.exit(), 2);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_window_ends_the_run_and_leaves_nobody_waiting() {
+    let (access, _) = scripted(|node, _, _, _| {
+        assert!(node != "n2", "not in this fleet");
+        ended(node, Outcome::Ok)
+    });
+    let text = r##"
+        let all = nodes();
+        defer(|| print("deferred"));
+        all.rollout(#{ concurrency: 2, max_failures: 1 }, |group| group.service.restart(#{ service: "shop" }));"##;
+    let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
+    assert_eq!((ran.printed.join(""), ran.exit()), ("deferred".to_owned(), 70));
 }

@@ -255,6 +255,7 @@ impl<'a> Checker<'a> {
             Frame { file, scope, captured, is_branch, this, returns: Vec::new() }
         };
         let mut unsteady = HashSet::new();
+        let made = self.waiting.len();
         self.silent += 1;
         // Each round can only add to what is not known; that ends soon.
         for _ in 0..4 {
@@ -267,6 +268,8 @@ impl<'a> Checker<'a> {
             }
         }
         self.silent -= 1;
+        // Closures that were made in silence captured what was believed then.
+        self.waiting.truncate(made);
         let mut frame = fresh(unsteady);
         let last = look(self, &mut frame);
         frame.returns.into_iter().fold(last, Ty::or)

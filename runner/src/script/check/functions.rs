@@ -255,9 +255,7 @@ impl Checker<'_> {
         let given = (0..count).filter_map(|at| self.closures(form, at, arguments, receiver)).next();
         match (&form.returns, form.name.as_str()) {
             // All of them, however many.
-            (Type::Selection, "nodes") if count == 0 => {
-                Ty::Selection(Traits { unbounded: true, ..Traits::default() })
-            }
+            (Type::Selection, "nodes") if count == 0 => Ty::Selection(Traits { unbounded: true }),
             (Type::Any, "param") => self.param_type(frame, arguments),
             (Type::Array(items), "map") if **items == Type::Any => Ty::array(given.unwrap_or_default()),
             (returns, _) => Ty::of(returns),
@@ -307,10 +305,7 @@ impl Checker<'_> {
         match (receiver, &given) {
             (Ty::Selection(before), Ty::Selection(_)) => {
                 let bounding = ["where", "filter", "limit", "sample", "expect"];
-                Ty::Selection(Traits {
-                    unbounded: before.unbounded && !bounding.contains(&name),
-                    tolerant: before.tolerant || name == "tolerate",
-                })
+                Ty::Selection(Traits { unbounded: before.unbounded && !bounding.contains(&name) })
             }
             (Ty::Results(called), Ty::Results(_)) => Ty::Results(called.clone()),
             (Ty::Results(called), Ty::Map(values)) if matches!(**values, Ty::Results(_)) => {
@@ -352,7 +347,7 @@ impl Checker<'_> {
                 "&" => a.unbounded && b.unbounded,
                 _ => a.unbounded,
             };
-            return Ty::Selection(Traits { unbounded, ..*a });
+            return Ty::Selection(Traits { unbounded });
         }
         let is_set = |ty: &Ty| matches!(ty, Ty::Selection(_));
         if (is_set(left) && *right != Ty::Unknown || is_set(right) && *left != Ty::Unknown)

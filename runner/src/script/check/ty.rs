@@ -39,8 +39,6 @@ pub(super) enum Ty {
 pub(super) struct Traits {
     /// It may be the whole fleet: made by `nodes()`, and nothing has limited it since.
     pub(super) unbounded: bool,
-    /// Calls on it bear bad nodes.
-    pub(super) tolerant: bool,
 }
 
 /// The action whose results these are.
@@ -108,10 +106,9 @@ impl Ty {
     pub(super) fn or(self, other: Ty) -> Ty {
         match (self, other) {
             (a, b) if a == b => a,
-            (Ty::Selection(a), Ty::Selection(b)) => Ty::Selection(Traits {
-                unbounded: a.unbounded && b.unbounded,
-                tolerant: a.tolerant && b.tolerant,
-            }),
+            (Ty::Selection(a), Ty::Selection(b)) => {
+                Ty::Selection(Traits { unbounded: a.unbounded && b.unbounded })
+            }
             (Ty::Results(_), Ty::Results(_)) => Ty::Results(None),
             (Ty::Outcome(_), Ty::Outcome(_)) => Ty::Outcome(None),
             (Ty::Array(a), Ty::Array(b)) => Ty::array(a.or(*b)),

@@ -1,17 +1,16 @@
 //! Calls: `selection.AGENT.ACTION(#{…})` and `selection.invoke("agent.action", #{…})`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures_util::StreamExt;
 use orch_wire::ids::{ActionName, AgentName, NodeName};
 use orch_wire::nodeset::natural_order;
 use orch_wire::outcome::{Counts, NodeResult};
 use orch_wire::schema::{ActionSchema, AgentSchema};
-use rhai::{Engine, FnPtr, Map, NativeCallContext};
+use rhai::{Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 use serde_json::Value;
 
-use crate::client::{CallError, CallReport, CallRequest, Manner, Paced, Piece, Scope, Tolerance, pieces};
+use crate::client::{CallError, CallReport, CallRequest, Manner, Paced, Scope, Tolerance, pieces};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
 use crate::script::nearest::nearest;
@@ -111,13 +110,13 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         Scope::All | Scope::Query(_) => None,
     };
     let sent = match &known {
-        Some(nodes) if selection.options.pace.needs_names() => made.paced(&request, nodes),
+        Some(nodes) if selection.options.pace.needs_names() => made.paced(&request, nodes, None),
         _ => run.call(request, made.quiet),
     };
     let report = match (sent, known) {
         (Ok(report), _) => report,
         (Err(error @ CallError::Disconnected(_)), Some(nodes)) => unsent(nodes, &error),
-        (Err(error), _) => return Err(lost(&error).into()),
+        (Err(error), _) => return Err(made.lost(&error)),
     };
     made.judged(masked, report)
 }
@@ -139,41 +138,24 @@ fn invoke_each(
         return Ok(Results::all(made.came(CallReport::default())));
     };
     // All arguments are known and good before the first message.
-    let mut requests = Vec::with_capacity(nodes.len());
-    for node in nodes {
+    let mut own = HashMap::with_capacity(nodes.len());
+    for node in &nodes {
         let args = Node::new(node.clone(), selection.clone());
         let args: Map = arguments.call_within_context(&context, (args,))?;
-        let args = checked(&schema, action, &args)?;
-        requests.push((node.clone(), made.request(Scope::Nodes(vec![node]), args)?));
+        own.insert(node.clone(), checked(&schema, action, &args)?);
     }
+    let request = made.request(Scope::Nodes(nodes.clone()), serde_json::Map::new())?;
     run.say(Output::CallBegins { agent: schema.name.clone(), action: name, quiet: made.quiet });
-    let events = pieces(run.events(made.quiet), requests.len());
-    let width = selection.options.pace.window.unwrap_or(requests.len()).max(1);
-    let cancel = Branch::here().cancel;
-    let answers = run.runtime.block_on(async {
-        let calls = requests.into_iter().map(|(node, request)| {
-            let (events, cancel) = (events.clone(), cancel.clone());
-            async {
-                if cancel.is_cancelled() {
-                    let why = "interrupted before its turn";
-                    let results = vec![NodeResult::not_started(node, why)];
-                    return CallReport { results, interrupted: true, ..CallReport::default() };
-                }
-                let sent = run.fleet.call(request, events, cancel).await;
-                sent.unwrap_or_else(|error| unsent(vec![node], &error))
-            }
-        });
-        futures_util::stream::iter(calls).buffer_unordered(width).collect::<Vec<_>>().await
-    });
-    let mut whole = CallReport::default();
-    for report in answers {
-        whole.results.extend(report.results);
-        whole.away.extend(report.away);
-        whole.foreign.extend(report.foreign);
-        whole.interrupted |= report.interrupted;
-    }
-    made.judged(serde_json::Map::new(), whole)
+    let report = match made.paced(&request, &nodes, Some(&own)) {
+        Ok(report) => report,
+        Err(error @ CallError::Disconnected(_)) => unsent(nodes, &error),
+        Err(error) => return Err(made.lost(&error)),
+    };
+    made.judged(serde_json::Map::new(), report)
 }
+
+/// Arguments of each node's own.
+type OwnArguments = HashMap<NodeName, serde_json::Map<String, Value>>;
 
 /// A call of an action on a selection, on its way.
 struct Made<'a> {
@@ -233,18 +215,33 @@ impl<'a> Made<'a> {
         })
     }
 
-    fn paced(&self, request: &CallRequest, nodes: &[NodeName]) -> Result<CallReport, CallError> {
+    /// Calls these nodes at the pace of the selection, each with arguments of its own where there are such.
+    fn paced(
+        &self,
+        request: &CallRequest,
+        nodes: &[NodeName],
+        own: Option<&OwnArguments>,
+    ) -> Result<CallReport, CallError> {
         let (run, options) = (&self.selection.run, self.selection.options);
         let events = pieces(run.events(self.quiet), nodes.len());
         let cancel = Branch::here().cancel;
-        let paced = Paced {
-            request,
-            pace: options.pace,
-            tolerance: self.tolerance(),
-            cancel: &cancel,
-            call: |request, _: Piece| run.fleet.call(request, events.clone(), cancel.clone()),
+        let send = |mut request: CallRequest| {
+            if let (Some(own), Scope::Nodes(nodes)) = (own, &request.scope)
+                && let Some(args) = nodes.first().and_then(|node| own.get(node))
+            {
+                request.args = args.clone();
+            }
+            run.fleet.call(request, events.clone(), cancel.clone())
         };
+        let (pace, tolerance, alone) = (options.pace, self.tolerance(), own.is_some());
+        let paced = Paced { request, pace, alone, tolerance, cancel: &cancel, call: send };
         run.runtime.block_on(paced.run(nodes))
+    }
+
+    /// The error of a call that was not made, or of which nobody knows.
+    fn lost(&self, error: &CallError) -> Box<EvalAltResult> {
+        self.selection.run.say(Output::CallLost { quiet: self.quiet });
+        lost(error).into()
     }
 
     /// In a group of a roll-out it is the budget of the whole that counts, unless the script says otherwise.
@@ -404,7 +401,7 @@ pub(super) const FAMILY: Family = Family {
         Function {
             forms: &["selection.invoke_each(action: action, arguments: |node| map) -> results"],
             text: "Calls an action on each node with arguments of its own, which a closure makes; all of them are checked before \
-                   the first is sent.",
+                   the first is sent. The options of the selection hold as for any call.",
             example: Example {
                 script: r##"
                     let names = #{ web1: "shop", web2: "shop", web10: "stock" };

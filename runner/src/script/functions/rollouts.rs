@@ -1,5 +1,6 @@
 //! Roll-outs: a closure on one group of nodes after the other, within one budget of failures.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,8 @@ use super::calling::failed;
 use super::flow::pause;
 use crate::client::{CallReport, Tolerance};
 use crate::report::count;
-use crate::script::engine::STACK;
 use crate::script::rollout::{Ledger, Placed, Shape, Window, groups};
-use crate::script::run::{Branch, CallRecord, Detached, Output, Run, Standing};
+use crate::script::run::{Branch, CallRecord, Detached, Output, Run, Standing, beside};
 use crate::script::types::{
     Call, Failure, Group, Kind, Node, Outcome, Results, Selection, portion, shown, span, type_of, usage,
 };
@@ -114,7 +114,12 @@ impl Step {
     fn of(ended: Outcome<Dynamic>) -> Self {
         let Err(error) = ended else { return Step::Done };
         match Failure::within(&error) {
-            Some(failure) if matches!(failure.kind, Kind::Call | Kind::Fail | Kind::Wait | Kind::Expect) => {
+            Some(failure)
+                if matches!(
+                    failure.kind,
+                    Kind::Call | Kind::Rollout | Kind::Fail | Kind::Wait | Kind::Expect
+                ) =>
+            {
                 Step::Broken(failure.message)
             }
             // A mistake in the script, or an interrupt.
@@ -225,8 +230,20 @@ impl Rollout<'_> {
         Ok(())
     }
 
+    /// Writes down what came of a group; gives its own results.
     fn note(&self, nodes: &[NodeName], group: &Group, step: &Step, took: Duration) -> Vec<NodeResult> {
-        self.ledger().note(nodes, group.close(), step.why().as_deref(), took)
+        let mut state = group.close();
+        let why = step.why();
+        if Branch::is_cancelled() {
+            // The end came before anything was sent to these.
+            let untouched = nodes.iter().filter(|node| !state.reached.contains(*node));
+            let untouched: Vec<NodeName> = untouched.cloned().collect();
+            for node in untouched {
+                let result = NodeResult::not_started(node.clone(), "ended before its steps began");
+                state.out.entry(node).or_insert(result);
+            }
+        }
+        self.ledger().note(nodes, state.out, why.as_deref(), took)
     }
 
     /// Hands the bad nodes of a group to whoever wants to do something about them.
@@ -269,49 +286,50 @@ impl Rollout<'_> {
         let window = (Mutex::new(Window::new(rest, width, self.wish.shape.most_per)), Condvar::new());
         let step = Detached::new(self.context, &self.step);
         let here = Branch::here().child();
-        let ends: Mutex<Option<Box<EvalAltResult>>> = Mutex::default();
+        let ends: Mutex<Option<std::thread::Result<Box<EvalAltResult>>>> = Mutex::default();
         let engine = self.context.engine();
-        std::thread::scope(|scope| {
-            let work = || {
-                while let Some(node) = self.next(&window) {
-                    let nodes = [node];
-                    let ended = here.child().run(|| {
-                        Branch::check()?;
-                        let group = Arc::new(Group::default());
-                        let part = self.part(&nodes)?.in_group(group.clone());
-                        let began = Instant::now();
-                        let step = Step::of(step.call(engine, vec![Dynamic::from(part)]));
-                        let results = self.note(&nodes, &group, &step, began.elapsed());
-                        self.say(format!("{}: {}", folded(&nodes), counted(&results)));
-                        match step {
-                            Step::Ends(error) => Err(error),
-                            _ => self.failed(results),
-                        }
-                    });
-                    if let Err(error) = ended {
-                        self.ledger().stop("the script ended before its turn".to_owned());
-                        lock(&ends).get_or_insert(error);
-                        here.cancel.cancel();
-                    }
-                    let [node] = nodes;
-                    lock(&window.0).ended(&node);
-                    window.1.notify_all();
+        beside(threads, "rollout", || {
+            while let Some(node) = self.next(&window) {
+                let nodes = [node];
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    here.child().run(|| self.one(&nodes, |part| step.call(engine, vec![Dynamic::from(part)])))
+                }));
+                let error = match ended {
+                    Ok(Ok(())) => None,
+                    Ok(Err(error)) => Some(Ok(error)),
+                    Err(panic) => Some(Err(panic)),
+                };
+                if let Some(error) = error {
+                    self.ledger().stop("the script ended before its turn".to_owned());
+                    lock(&ends).get_or_insert(error);
+                    here.cancel.cancel();
                 }
+                let [node] = nodes;
+                lock(&window.0).ended(&node);
                 window.1.notify_all();
-            };
-            for _ in 1..threads {
-                // Where there is no thread to be had, the others do its work.
-                let thread = std::thread::Builder::new().name("rollout".to_owned()).stack_size(STACK);
-                let _ = thread.spawn_scoped(scope, work);
             }
-            let thread = std::thread::Builder::new().name("rollout".to_owned()).stack_size(STACK);
-            thread
-                .spawn_scoped(scope, work)
-                .map_err(|error| usage(format!("no thread for a roll-out: {error}")))?;
-            Outcome::Ok(())
+            window.1.notify_all();
         })?;
+        match lock(&ends).take() {
+            Some(Err(panic)) => resume_unwind(panic),
+            Some(Ok(error)) => Branch::check().and(Err(error)),
+            None => Branch::check(),
+        }
+    }
+
+    /// The steps on one node of a window.
+    fn one(&self, nodes: &[NodeName], steps: impl FnOnce(Selection) -> Outcome<Dynamic>) -> Outcome<()> {
         Branch::check()?;
-        lock(&ends).take().map_or(Ok(()), Err)
+        let group = Arc::new(Group::default());
+        let part = self.part(nodes)?.in_group(group.clone());
+        let began = Instant::now();
+        let step = Step::of(steps(part));
+        let results = self.note(nodes, &group, &step, began.elapsed());
+        self.say(format!("{}: {}", folded(nodes), counted(&results)));
+        match step {
+            Step::Ends(error) => Err(error),
+            _ => self.failed(results),
+        }
     }
 
     /// The next node of the window, when it may begin; none when nothing is to be done any more.
@@ -355,6 +373,10 @@ impl Rollout<'_> {
             standing: Standing::Counts,
             quiet: self.selection.options.quiet,
         });
+        if let Some(outer) = &self.selection.group {
+            // A roll-out within a group of another one: its nodes are that one's too.
+            outer.note(&call.report.results);
+        }
         ended?;
         let results = Results::all(call);
         let Some(why) = stopped else { return Ok(results) };

@@ -150,7 +150,10 @@ impl Masks {
             Output::Event(CallEvent::Output { text, .. } | CallEvent::Notice(text)) => self.text(text),
             Output::Trouble(diagnostic) => self.diagnostic(diagnostic),
             Output::CallEnded(record) => self.record(record),
-            Output::CallBegins { .. } | Output::Event(_) | Output::Deferred { .. } => {}
+            Output::CallBegins { .. }
+            | Output::CallLost { .. }
+            | Output::Event(_)
+            | Output::Deferred { .. } => {}
         }
     }
 }

@@ -9,9 +9,7 @@ use orch_wire::outcome::{NodeResult, Outcome};
 use serde_json::Map;
 
 use crate::client::Tolerance;
-
-/// Code of nodes whose group did not come to the end of its steps.
-const STEP: &str = "step";
+use crate::script::types::STEP;
 
 /// What came of the nodes so far.
 #[derive(Debug)]

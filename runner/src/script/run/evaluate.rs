@@ -147,23 +147,33 @@ pub(super) fn evaluate(run: &SharedRun, script: &Compiled) -> Result<(), Broken>
     engine.set_module_resolver(Loaded::new(script.files.clone()));
     let engine = Arc::new(engine);
     run.runs_on(&engine);
-    let judge = |ended: Outcome<()>| ended.or_else(|error| broken(&engine, run, script, &error));
-    let mut ended = judge(engine.run_ast(&script.ast));
+    // A mistake of ours must not keep from running what was put off.
+    let judged = |work: &dyn Fn() -> Outcome<()>| match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(ended) => ended.or_else(|error| broken(&engine, run, script, &error)),
+        Err(panic) => Err(internal(panic_message(&*panic))),
+    };
+    let mut ended = judged(&|| engine.run_ast(&script.ast));
     if ended.is_err() {
         run.tasks.cancel();
     }
-    let joined = run.tasks.join();
-    ended = ended.and_then(|()| judge(joined));
+    let joined = judged(&|| run.tasks.join());
+    ended = ended.and(joined);
     if run.tasks.deferred() > 0 && !skip.is_cancelled() {
         run.say(Output::Deferred { count: run.tasks.deferred(), interrupted: ended.is_err() });
     }
     while let Some(work) = run.tasks.next_deferred().filter(|_| !skip.is_cancelled()) {
         // What ended the script does not end this.
         let done = Branch::new(skip.clone()).run(|| {
-            let done = work.call(&engine, Vec::new()).map(|_| ());
-            done.and(run.tasks.join())
+            judged(&|| {
+                let done = work.call(&engine, Vec::new()).map(|_| ());
+                if done.is_err() {
+                    run.tasks.cancel();
+                }
+                let joined = run.tasks.join();
+                done.and(joined)
+            })
         });
-        match (judge(done), &ended) {
+        match (done, &ended) {
             (Err(Broken { ending: Ending::Interrupted, .. }), Ok(())) => {
                 ended = Err(Broken { ending: Ending::Interrupted, failure: None });
             }

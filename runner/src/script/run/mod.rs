@@ -9,6 +9,7 @@ mod inner;
 mod memory;
 mod output;
 mod tasks;
+mod threads;
 
 pub use access::FleetAccess;
 pub(crate) use branch::Branch;
@@ -21,3 +22,4 @@ pub(crate) use memory::Memory;
 pub(crate) use output::connect;
 pub use output::{LogLevel, Output, OutputSink};
 pub(crate) use tasks::{Task, together};
+pub(crate) use threads::beside;

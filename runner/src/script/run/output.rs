@@ -82,6 +82,11 @@ pub enum Output {
     Event(CallEvent),
     /// The call ended.
     CallEnded(CallRecord),
+    /// A call or a search that had begun came to no end: the connection was lost.
+    CallLost {
+        /// Whether the script asked for it not to be shown.
+        quiet: bool,
+    },
     /// How far a roll-out is.
     Rollout {
         /// One line.

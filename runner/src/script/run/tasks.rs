@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::branch::Branch;
 use super::detached::{Detached, copied};
+use super::threads::beside;
 use crate::script::engine::STACK;
 use crate::script::types::{Failure, Kind, Outcome, interrupted, usage};
 
@@ -34,42 +35,27 @@ pub(crate) fn together(
     let next = AtomicUsize::new(0);
     let ended: Vec<Mutex<Option<Ended>>> = branches.iter().map(|_| Mutex::default()).collect();
     let first_failed = Mutex::new(None);
-    std::thread::scope(|scope| {
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let (Some((_, branch)), Some(slot)) = (branches.get(at), ended.get(at)) else { return };
-                let outcome = catch_unwind(AssertUnwindSafe(|| {
-                    here.child().run(|| {
-                        Branch::check()?;
-                        branch.call(engine, Vec::new())
-                    })
-                }));
-                let failed = match &outcome {
-                    Ok(Ok(_)) => false,
-                    Ok(Err(error)) => !is_end(error),
-                    Err(_) => true,
-                };
-                if failed {
-                    lock(&first_failed).get_or_insert(at);
-                    here.cancel.cancel();
-                }
-                *lock(slot) = Some(outcome);
+    beside(branches.len().min(AT_ONCE), "branch", || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let (Some((_, branch)), Some(slot)) = (branches.get(at), ended.get(at)) else { return };
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                here.child().run(|| {
+                    Branch::check()?;
+                    branch.call(engine, Vec::new())
+                })
+            }));
+            let failed = match &outcome {
+                Ok(Ok(_)) => false,
+                Ok(Err(error)) => !is_end(error),
+                Err(_) => true,
+            };
+            if failed {
+                lock(&first_failed).get_or_insert(at);
+                here.cancel.cancel();
             }
-        };
-        for _ in 1..branches.len().min(AT_ONCE) {
-            // Where there is no thread to be had, the others do its work.
-            let _ = std::thread::Builder::new()
-                .name("branch".to_owned())
-                .stack_size(STACK)
-                .spawn_scoped(scope, work);
+            *lock(slot) = Some(outcome);
         }
-        std::thread::Builder::new()
-            .name("branch".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, work)
-            .map_err(|error| usage(format!("no thread for a branch: {error}")))?;
-        Outcome::Ok(())
     })?;
     Branch::check()?;
     let mut ended: Vec<Option<Ended>> = ended.into_iter().map(|slot| lock(&slot).take()).collect();
@@ -170,6 +156,10 @@ impl Task {
         }
     }
 
+    fn has_more_to_tell(&self) -> bool {
+        matches!(&*lock(&self.0.came), Came::Failed(_) | Came::Panicked(_))
+    }
+
     /// Its error, if nobody was told of it.
     fn untold(&self) -> Option<Box<EvalAltResult>> {
         match &*lock(&self.0.came) {
@@ -184,6 +174,7 @@ impl Task {
 /// Tasks and deferred closures of one run.
 #[derive(Default)]
 pub(crate) struct Tasks {
+    begun: AtomicUsize,
     running: Mutex<Vec<(Task, JoinHandle<()>)>>,
     deferred: Mutex<Vec<Detached>>,
 }
@@ -192,6 +183,8 @@ impl Tasks {
     /// Begins something beside the script. It ends with the branch that began it.
     pub(crate) fn begin(&self, engine: Arc<Engine>, work: Detached, position: Position) -> Outcome<Task> {
         let mut running = lock(&self.running);
+        // What has ended and has nothing left to tell needs no place any more: a script may begin tasks for hours.
+        running.retain(|(task, _)| !task.is_done() || task.has_more_to_tell());
         let unfinished = running.iter().filter(|(task, _)| !task.is_done()).count();
         if unfinished >= MOST_TASKS {
             let most = format!("{MOST_TASKS} tasks run already");
@@ -201,7 +194,7 @@ impl Tasks {
         }
         let branch = Branch::here().child();
         let task = Task(Arc::new(State {
-            name: format!("background task {}", running.len() + 1),
+            name: format!("background task {}", self.begun.fetch_add(1, Ordering::Relaxed) + 1),
             position,
             cancel: branch.cancel.clone(),
             over: CancellationToken::new(),
@@ -248,19 +241,19 @@ impl Tasks {
 
     /// Waits until all tasks have ended; gives the first error that nobody was told of.
     pub(crate) fn join(&self) -> Outcome<()> {
-        let mut first = None;
+        let mut ended = Vec::new();
         loop {
             // A task may begin another one while it is waited for.
             let running = std::mem::take(&mut *lock(&self.running));
             if running.is_empty() {
-                return first.map_or(Ok(()), Err);
+                break;
             }
             for (task, thread) in running {
-                if let Err(panic) = thread.join() {
-                    resume_unwind(panic);
-                }
-                first = first.or(task.untold());
+                // What panics in a task is kept by the task.
+                let _ = thread.join();
+                ended.push(task);
             }
         }
+        ended.iter().find_map(Task::untold).map_or(Ok(()), Err)
     }
 }

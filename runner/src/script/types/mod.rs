@@ -11,7 +11,7 @@ mod tables;
 mod values;
 
 pub(crate) use failure::{Failure, Kind, Outcome, interrupted, usage};
-pub(crate) use group::Group;
+pub(crate) use group::{Group, STEP};
 pub(crate) use node::Node;
 pub(crate) use results::{Call, OWN_FIELDS, OneResult, Results, quoted, stats};
 pub(crate) use secret::Secret;

@@ -181,8 +181,10 @@ impl Selection {
         let run = &self.run;
         Branch::check()?;
         run.say(Output::Resolving { what: self.what().to_owned() });
-        let discovery =
-            run.discover(self.members.scope.clone(), self.options.quiet).map_err(|error| lost(&error))?;
+        let discovery = run.discover(self.members.scope.clone(), self.options.quiet).map_err(|error| {
+            run.say(Output::CallLost { quiet: false });
+            lost(&error)
+        })?;
         run.say(Output::Resolved { what: self.what().to_owned(), found: discovery.clone() });
         if discovery.interrupted {
             return Err(interrupted());
