@@ -21,6 +21,7 @@ mod interrupts;
 mod inventory;
 mod lab;
 mod matching;
+mod params;
 mod ping;
 mod pki;
 mod policy;

@@ -12,6 +12,7 @@ use super::commit;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
 use super::fleet::{Connection, Ground, Reach};
+use super::params;
 use super::project::Surroundings;
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
@@ -21,8 +22,7 @@ use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
 use crate::schemas::Schemas;
 use crate::script::{
-    self, CallRecord, Compiled, Ending, FleetAccess, Grants, Known, Library, Param, ParamType, RunOptions,
-    RunReport, Standing,
+    self, CallRecord, Compiled, Ending, FleetAccess, Grants, Known, Library, RunOptions, RunReport, Standing,
 };
 
 /// Longest script or file of parameters that is read.
@@ -89,10 +89,10 @@ impl Script {
         if self.help {
             let compiled =
                 compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?, &around.library)?;
-            ground.printer.data(&described(file, &compiled));
+            ground.printer.data(&params::described(file, &compiled));
             return Ok(Exit::Success);
         }
-        let given = self.params()?;
+        let given = params::given(self.params_file.as_deref(), &self.params)?;
         let checked = |schemas: &Schemas| self.checked(ground, &source, schemas, &around, &given);
         // What can be told without a fleet is told first.
         let early = match self.fleet.lab {
@@ -181,6 +181,7 @@ impl Script {
         Ok(exit)
     }
 
+    /// The compiled script with its parameters, when nothing is wrong with either.
     fn checked(
         &self,
         ground: &Ground<'_>,
@@ -190,27 +191,9 @@ impl Script {
         given: &Map<String, Value>,
     ) -> Result<(Compiled, Map<String, Value>), Failure> {
         let compiled = compiled(ground.printer, source, schemas, &around.library)?;
-        let mut params = given.clone();
-        for param in compiled.params() {
-            let variable = variable(&param.name);
-            if let Some(text) = ground.environment.inherited.get(&variable)
-                && !params.contains_key(&param.name)
-            {
-                params.insert(param.name.clone(), Value::String(text.clone()));
-            }
-            if param.kind == ParamType::Secret && self.is_argument(&param.name) {
-                ground.printer.note(&format!(
-                    "others on this machine see `{}` in the list of processes; {variable} or --params-file hides it",
-                    param.name
-                ));
-            }
-        }
+        let params = params::complete(ground, compiled.params(), &self.params, given.clone());
         compiled.check_params(&params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
         Ok((compiled, params))
-    }
-
-    fn is_argument(&self, param: &str) -> bool {
-        self.params.iter().any(|text| text.split_once('=').is_some_and(|(name, _)| name == param))
     }
 
     /// Tells what is hardly meant in a script. A write on the whole fleet must be confirmed.
@@ -230,24 +213,6 @@ impl Script {
             );
         }
         ask::confirm(ground, "act on the whole fleet?").await
-    }
-
-    /// Parameters as they were given: of the file, then of the command line.
-    fn params(&self) -> Result<Map<String, Value>, Failure> {
-        let mut params = match &self.params_file {
-            Some(file) => read_params(file)?,
-            None => Map::new(),
-        };
-        for text in &self.params {
-            let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-                return Err(Failure::usage(format!(
-                    "`{}` is no parameter: write NAME=VALUE",
-                    text.escape_debug()
-                )));
-            };
-            params.insert(name.to_owned(), Value::String(value.to_owned()));
-        }
-        Ok(params)
     }
 }
 
@@ -271,12 +236,6 @@ fn help(printer: &Printer) -> Exit {
         printer.data(&command.render_help().to_string());
     }
     Exit::Success
-}
-
-/// The variable of the environment that a parameter is taken from.
-fn variable(param: &str) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    format!("ORCH_PARAM_{}", param.chars().map(letter).collect::<String>())
 }
 
 fn compiled(
@@ -352,40 +311,6 @@ pub(super) fn record_view(record: &CallRecord) -> CallView<'_> {
     }
 }
 
-fn described(file: &Path, script: &Compiled) -> String {
-    let mut text = String::new();
-    let doc = script.doc();
-    if !doc.is_empty() {
-        text.push_str(&format!("{}\n\n", clean(&doc)));
-    }
-    text.push_str(&format!(
-        "Usage: orch script {} [NAME=VALUE]... [OPTIONS]\n",
-        clean(&file.display().to_string())
-    ));
-    if script.params().is_empty() {
-        text.push_str("\nIt has no parameters.\n");
-        return text;
-    }
-    text.push_str("\nParameters:\n");
-    let written = |param: &Param| format!("{}={}", param.name, param.kind.to_string().to_uppercase());
-    let width = script.params().iter().map(|param| written(param).chars().count()).max().unwrap_or(0);
-    for param in script.params() {
-        let default = match &param.default {
-            _ if param.required => " (required)".to_owned(),
-            _ if param.source.is_some() => format!(" [from {}]", param.source.as_deref().unwrap_or_default()),
-            // Written out in the script it hides from nobody, and still not from a terminal.
-            Some(_) if param.kind == ParamType::Secret => " [default: ***]".to_owned(),
-            Some(Value::String(text)) => format!(" [default: {text}]"),
-            Some(Value::Null) | None => String::new(),
-            Some(other) => format!(" [default: {other}]"),
-        };
-        let line = format!("  {:width$}  {}{default}", written(param), param.help);
-        text.push_str(&format!("{}\n", clean(line.trim_end())));
-    }
-    text.push_str("\nEach may also stand in --params-file, or in ORCH_PARAM_NAME of the environment.\n");
-    text
-}
-
 pub(super) fn read_script(file: &Path) -> Result<SourceText, Failure> {
     if file == Path::new("-") {
         let mut text = String::new();
@@ -399,7 +324,7 @@ pub(super) fn read_script(file: &Path) -> Result<SourceText, Failure> {
 }
 
 /// A file of the user's; one that is not there was misspelt, and so a wrong usage.
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn read(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = std::fs::File::open(file).and_then(|file| file.take(FILE_BYTES).read_to_string(&mut text));
     match read {
@@ -412,21 +337,4 @@ fn read(file: &Path) -> Result<String, Failure> {
             Err(Failure::new(exit, format!("cannot read {}: {error}", file.display())))
         }
     }
-}
-
-fn read_params(file: &Path) -> Result<Map<String, Value>, Failure> {
-    let text = read(file)?;
-    // No message repeats what stands there: it may be secret.
-    let parsed: Result<Map<String, Value>, String> = match file.extension().and_then(|ending| ending.to_str())
-    {
-        Some("toml") => toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            format!("line {}: {}", before.matches('\n').count() + 1, error.message())
-        }),
-        Some("yaml" | "yml") => {
-            serde_saphyr::from_str(&text).map_err(|error| error.without_snippet().to_string())
-        }
-        _ => serde_json::from_str(&text).map_err(|error| error.to_string()),
-    };
-    parsed.map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", file.display())))
 }

@@ -123,13 +123,7 @@ impl Checker<'_> {
         }
         let inside = self.native.module(&module);
         if !inside.is_empty() {
-            let message = format!("the module `{module}` has no function `{name}`");
-            let finding = Diagnostic::error(Code::UnknownFunction, message);
-            let finding = match nearest(name, inside.iter().copied()) {
-                Some(near) => finding.help(format!("did you mean `{module}::{near}`?")),
-                None => finding.help(format!("it has {}", quoted(&inside))),
-            };
-            self.found(frame.file, position, finding);
+            self.unknown_in_module(frame, &module, name, &inside, position);
             return Ty::Unknown;
         }
         let imports = self.file(frame.file).map(|file| file.imports.as_slice()).unwrap_or_default();
@@ -145,24 +139,32 @@ impl Checker<'_> {
             self.functions_of(file).map(|(name, count)| (name.to_owned(), count)).collect();
         let counts: Vec<String> =
             known.iter().filter(|(known, _)| known == name).map(|(_, count)| count.to_string()).collect();
-        let finding = if counts.is_empty() {
-            let finding = Diagnostic::error(
-                Code::UnknownFunction,
-                format!("the module `{module}` has no function `{name}`"),
-            );
-            match nearest(name, known.iter().map(|(name, _)| name.as_str())) {
-                Some(near) => finding.help(format!("did you mean `{module}::{near}`?")),
-                None => finding,
-            }
+        if counts.is_empty() {
+            let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+            self.unknown_in_module(frame, &module, name, &names, position);
         } else {
-            let takes = counts.join(" or ");
-            Diagnostic::error(
-                Code::UnknownFunction,
-                format!("`{whole}` takes {takes} arguments, not {count}"),
-            )
+            let message = format!("`{whole}` takes {} arguments, not {count}", counts.join(" or "));
+            self.found(frame.file, position, Diagnostic::error(Code::UnknownFunction, message));
+        }
+        Ty::Unknown
+    }
+
+    fn unknown_in_module(
+        &mut self,
+        frame: &Frame,
+        module: &str,
+        name: &str,
+        known: &[&str],
+        position: Position,
+    ) {
+        let message = format!("the module `{module}` has no function `{name}`");
+        let finding = Diagnostic::error(Code::UnknownFunction, message);
+        let finding = match nearest(name, known.iter().copied()) {
+            Some(near) => finding.help(format!("did you mean `{module}::{near}`?")),
+            None if known.is_empty() => finding,
+            None => finding.help(format!("it has {}", quoted(known))),
         };
         self.found(frame.file, position, finding);
-        Ty::Unknown
     }
 
     /// `receiver.name(…)`.
