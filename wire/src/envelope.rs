@@ -4,19 +4,17 @@
 //! only then [`Opened::body`] decrypts and decompresses. Nothing is re-encoded to verify.
 
 use bytes::Bytes;
-use chacha20poly1305::aead::{Aead, KeyInit};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::cipher;
+pub use crate::cipher::NONCE_BYTES;
 use crate::codec::{self, CodecError};
 use crate::header::{Header, Kind};
 use crate::keys::Keys;
 use crate::limits::{BODY_BYTES, COMPRESS_ABOVE, HEADER_BYTES, PLAIN_BODY_BYTES, SEAL_BYTES, TOPIC_BYTES};
 use crate::topic::{Topic, TopicError};
 
-/// Bytes of the nonce at the start of an encrypted body.
-pub const NONCE_BYTES: usize = 24;
 /// First byte of the seal in mode `psk`; other modes will have others.
 const MODE_PSK: u8 = 1;
 
@@ -152,11 +150,7 @@ pub fn seal<T: Serialize>(
             header.lz4 = true;
         }
     }
-    let cipher = XChaCha20Poly1305::new(keys.encrypting().into());
-    let sealed = cipher.encrypt(&XNonce::from(*nonce), plain.as_slice()).map_err(|_| EnvelopeError::Body)?;
-    let mut body = Vec::with_capacity(NONCE_BYTES + sealed.len());
-    body.extend_from_slice(nonce);
-    body.extend_from_slice(&sealed);
+    let body = cipher::encrypt(keys.encrypting(), nonce, &plain).ok_or(EnvelopeError::Body)?;
     if body.len() > BODY_BYTES {
         return Err(EnvelopeError::TooLarge(body.len()));
     }
@@ -218,10 +212,7 @@ pub fn open(keys: &Keys, frames: &Frames) -> Result<Opened, EnvelopeError> {
 impl Opened {
     /// Decrypts, decompresses and decodes the body, each within its limits.
     pub fn body<T: DeserializeOwned>(&self, keys: &Keys) -> Result<T, EnvelopeError> {
-        let (nonce, sealed) =
-            self.sealed_body.split_first_chunk::<NONCE_BYTES>().ok_or(EnvelopeError::Body)?;
-        let cipher = XChaCha20Poly1305::new(keys.encrypting().into());
-        let mut plain = cipher.decrypt(&XNonce::from(*nonce), sealed).map_err(|_| EnvelopeError::Body)?;
+        let mut plain = cipher::decrypt(keys.encrypting(), &self.sealed_body).ok_or(EnvelopeError::Body)?;
         if self.header.lz4 {
             plain = decompress(&plain)?;
         }

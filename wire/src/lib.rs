@@ -21,6 +21,7 @@ pub mod audit;
 pub mod body;
 pub mod caller;
 pub mod card;
+mod cipher;
 pub mod codec;
 pub mod control;
 pub mod described;
