@@ -28,6 +28,9 @@ const ROTATE_BYTES: u64 = 64 * 1024 * 1024;
 /// Lines that wait for each other take no more than this.
 const WAITING_BYTES: usize = 32 * 1024;
 
+/// Room for lines up to this is kept for the next ones.
+const KEPT_ROOM: usize = 2 * 1024;
+
 /// How a node keeps its audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditSettings {
@@ -189,11 +192,17 @@ impl Audit {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
         let lines = std::mem::take(&mut self.lines);
-        match (&*self.file).write_all(&waiting) {
+        let written = (&*self.file).write_all(&waiting);
+        let length = waiting.len() as u64;
+        if waiting.capacity() <= KEPT_ROOM {
+            waiting.clear();
+            self.waiting = waiting;
+        }
+        match written {
             Ok(()) => {
-                self.length += waiting.len() as u64;
+                self.length += length;
                 self.written = self.chain;
                 self.rotate();
                 Ok(())
@@ -213,8 +222,8 @@ impl Audit {
     }
 
     fn wait(&mut self, entry: Entry, now: Timestamp) -> Result<(), FileError> {
-        let text = self.chain.next(entry, now).map_err(std::io::Error::other);
-        self.waiting.extend_from_slice(text.map_err(FileError::io("write", &self.path))?.as_bytes());
+        let appended = self.chain.append(&mut self.waiting, entry, now).map_err(std::io::Error::other);
+        appended.map_err(FileError::io("write", &self.path))?;
         self.waiting.push(b'\n');
         self.lines += 1;
         if self.waiting.len() > WAITING_BYTES { self.flush() } else { Ok(()) }

@@ -178,6 +178,8 @@ impl Dispatcher {
         // One timer for the life of the task: it is set only when the first alarm is another one.
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
+            // Where nothing runs and nothing was asked, nothing can come of it: to look costs a node among many more than the work.
+            let (acts, asks) = (!self.actions.is_empty(), !self.questions.is_empty());
             let alarm = self.alarms.next();
             if let Some(at) = alarm
                 && timer.deadline() != at
@@ -190,9 +192,9 @@ impl Dispatcher {
                     Some(event) => self.link_event(event),
                     None => break,
                 },
-                Some(ended) = self.actions.join_next_with_id() => self.action_ended(ended),
-                Some((call, asked, answer)) = self.questions.next() => self.answered(call, asked, answer),
-                Some(piece) = self.pieces.recv() => self.pass_on(piece),
+                Some(ended) = self.actions.join_next_with_id(), if acts => self.action_ended(ended),
+                Some((call, asked, answer)) = self.questions.next(), if asks => self.answered(call, asked, answer),
+                Some(piece) = self.pieces.recv(), if acts => self.pass_on(piece),
                 () = &mut timer, if alarm.is_some() => self.ring(),
                 Some(command) = self.inbox.recv() => match command {
                     Command::Reconfigure(config, reconnect) => self.reconfigure(*config, reconnect),

@@ -28,12 +28,12 @@ impl Outbox {
 
     /// An answer too large to travel becomes a failure that says so: it must not be lost without a word.
     pub(crate) fn fit(&self, answer: Answer) -> Answer {
-        let bytes = codec::encode(&answer).map_or(usize::MAX, |bytes| bytes.len());
         // Only a large one is worth the try.
         let header = ReplyHeader { call: entropy::call_id(), stage: Stage::Done, seq: 0 };
-        if bytes < BODY_BYTES / 2 || self.seal(&Topic::Probe, header, &answer).is_ok() {
+        if answer.most_bytes() < BODY_BYTES / 2 || self.seal(&Topic::Probe, header, &answer).is_ok() {
             return answer;
         }
+        let bytes = codec::encode(&answer).map_or(usize::MAX, |bytes| bytes.len());
         let message =
             format!("the answer of {bytes} bytes is larger than a message can be, or has too many values");
         Answer { elapsed: answer.elapsed, ..Answer::failed(code::REPLY, message) }

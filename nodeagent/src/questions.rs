@@ -49,6 +49,11 @@ impl Questions {
         self.asked.insert(task.id(), (call, asked));
     }
 
+    /// Whether there is no question.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// The next answer; none when there is no question. To drop the future loses nothing.
     pub(crate) async fn next(&mut self) -> Option<(CallId, DataCall, Answer)> {
         loop {

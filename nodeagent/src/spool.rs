@@ -35,7 +35,7 @@ struct Entry {
 enum Held {
     Skipped,
     /// The encoded answer: smaller than the value, and its size is known.
-    Answer(Vec<u8>),
+    Answer(Box<[u8]>),
     /// The answer was dropped to make room for others; how it ended is not.
     Ending(Ending, Option<Box<str>>),
 }
@@ -57,7 +57,7 @@ impl Spool {
         let (held, seq) = match ended {
             Ended::Skipped => (Held::Skipped, 0),
             Ended::Done(answer, seq) => match codec::encode(answer) {
-                Ok(bytes) => (Held::Answer(bytes), *seq),
+                Ok(bytes) => (Held::Answer(bytes.into()), *seq),
                 Err(_) => (dropped(answer), *seq),
             },
         };

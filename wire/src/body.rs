@@ -104,6 +104,37 @@ impl Answer {
     pub fn accepted() -> Self {
         Self { ending: None, ..Self::new(Ending::Ok) }
     }
+
+    /// Bytes that it takes at most when it is encoded; told without encoding it.
+    pub fn most_bytes(&self) -> usize {
+        let texts = [
+            self.code.as_deref().unwrap_or_default(),
+            &self.message,
+            self.chunk.as_deref().unwrap_or_default(),
+        ];
+        let texts = texts.iter().fold(0_usize, |sum, text| sum.saturating_add(text.len()));
+        OTHER_FIELDS.saturating_add(texts).saturating_add(fields(&self.data))
+    }
+}
+
+/// Bytes of an answer's names of fields, numbers and hash, and the lengths before its texts, at most.
+const OTHER_FIELDS: usize = 256;
+/// Bytes of a value that is no text, or of the length before one, at most.
+const ONE_VALUE: usize = 9;
+
+fn fields(map: &Map<String, Value>) -> usize {
+    map.iter().fold(ONE_VALUE, |sum, (name, value)| {
+        sum.saturating_add(ONE_VALUE).saturating_add(name.len()).saturating_add(most_bytes(value))
+    })
+}
+
+fn most_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => ONE_VALUE,
+        Value::String(text) => text.len().saturating_add(ONE_VALUE),
+        Value::Array(list) => list.iter().fold(ONE_VALUE, |sum, value| sum.saturating_add(most_bytes(value))),
+        Value::Object(map) => fields(map),
+    }
 }
 
 /// Codes of refusals and interruptions: stable words that scripts match on.
@@ -136,4 +167,51 @@ pub mod code {
     pub const ACTION: &str = "action";
     /// What the action returned is too large or malformed.
     pub const REPLY: &str = "reply";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::ids::Digest;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,40}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 40, 10, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
+                prop::collection::btree_map(".{0,9}", inner, 0..20)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_takes_no_more_bytes_than_it_says(
+            data in prop::collection::btree_map(".{0,9}", value(), 0..9),
+            texts in prop::array::uniform3(prop::option::of(".{0,300}")),
+            elapsed in any::<u64>(),
+            audit in any::<bool>(),
+        ) {
+            let [code, message, chunk] = texts;
+            let answer = Answer {
+                code,
+                message: message.unwrap_or_default(),
+                chunk,
+                elapsed: Millis(elapsed),
+                audit: audit.then(|| Head { position: u64::MAX, hash: Digest::of(b"line") }),
+                ..Answer::ok(data.into_iter().collect())
+            };
+            let bytes = codec::encode(&answer).unwrap();
+            prop_assert!(bytes.len() <= answer.most_bytes(), "{} of {}", bytes.len(), answer.most_bytes());
+        }
+    }
 }

@@ -30,9 +30,14 @@ pub enum CodecError {
     Unencodable(String),
 }
 
+/// Bytes of room that an encoding begins with: what a usual header or body takes, so that it does not grow piece by piece.
+const ROOM: usize = 256;
+
 /// Encodes a value.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
-    rmp_serde::to_vec_named(value).map_err(|e| CodecError::Unencodable(e.to_string()))
+    let mut bytes = Vec::with_capacity(ROOM);
+    rmp_serde::encode::write_named(&mut bytes, value).map_err(|e| CodecError::Unencodable(e.to_string()))?;
+    Ok(bytes)
 }
 
 /// Bytes for which one value is allowed: in memory a value takes ten times as much as a byte, and a byte can be one.

@@ -36,5 +36,6 @@ pub mod policy;
 pub mod query;
 pub mod replay;
 pub mod schema;
+mod text;
 pub mod time;
 pub mod topic;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::{CollectiveName, NameError, NodeName};
 use crate::limits::TOPIC_BYTES;
+use crate::text;
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,9 +78,8 @@ impl Topic {
 }
 
 /// A runner's own topic, `r/<16 hex of the blake3 of the operator's certificate>-<32 random hex>/`.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ReplyTopic(String);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ReplyTopic(Arc<str>);
 
 impl ReplyTopic {
     /// Makes the topic of a new session from the operator's certificate (DER) and 16 random bytes.
@@ -88,7 +89,7 @@ impl ReplyTopic {
             text.push_str(&format!("{byte:02x}"));
         }
         text.push('/');
-        Self(text)
+        Self(text.into())
     }
 
     /// The part of the topic that is bound to the operator's certificate: `r/<16 hex>-`.
@@ -126,23 +127,22 @@ impl FromStr for ReplyTopic {
             Some((cert, random))
                 if cert.len() == 16 && random.len() == 32 && is_hex(cert) && is_hex(random) =>
             {
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
             _ => Err(TopicError::Form),
         }
     }
 }
 
-impl TryFrom<String> for ReplyTopic {
-    type Error = TopicError;
-    fn try_from(text: String) -> Result<Self, TopicError> {
-        text.parse()
+impl Serialize for ReplyTopic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
-impl From<ReplyTopic> for String {
-    fn from(topic: ReplyTopic) -> String {
-        topic.0
+impl<'de> Deserialize<'de> for ReplyTopic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text::read(deserializer)
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use orch_link::entropy;
 use orch_wire::audit::Decision;
 use orch_wire::body::{Answer, Ending, code};
-use orch_wire::codec;
 use orch_wire::envelope::Frames;
 use orch_wire::ids::CallId;
 use orch_wire::policy::Policies;
@@ -216,7 +215,11 @@ impl Dispatcher {
 
     pub(super) fn reply(&mut self, mut reply: Reply) {
         let spread = u64::try_from(reply.spread.as_millis()).unwrap_or(u64::MAX);
-        if spread > 0 && self.delayed < DELAYED && is_small(&reply.answer) && !self.stop.is_cancelled() {
+        if spread > 0
+            && self.delayed < DELAYED
+            && reply.answer.most_bytes() <= DELAYED_BYTES
+            && !self.stop.is_cancelled()
+        {
             let delay = Duration::from_millis(entropy::nonce() % spread);
             reply.spread = Duration::ZERO;
             self.delayed += 1;
@@ -275,8 +278,4 @@ fn view<'a>(
         longest: info.limits.action_timeout,
         policies,
     }
-}
-
-fn is_small(answer: &Answer) -> bool {
-    codec::encode(answer).is_ok_and(|bytes| bytes.len() <= DELAYED_BYTES)
 }

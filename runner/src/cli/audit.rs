@@ -47,7 +47,7 @@ enum Action {
 }
 
 fn hash(text: &str) -> Result<Digest, String> {
-    Digest::try_from(text.to_owned()).map_err(|_| "write the 64 hexadecimal digits of a hash".to_owned())
+    text.parse().map_err(|_| "write the 64 hexadecimal digits of a hash".to_owned())
 }
 
 /// Where the chain breaks.

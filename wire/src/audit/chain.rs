@@ -6,6 +6,9 @@ use super::line::{Entry, Line};
 use crate::ids::Digest;
 use crate::time::Timestamp;
 
+/// Bytes of room that a usual line takes.
+const ROOM: usize = 768;
+
 /// The last line of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -30,8 +33,13 @@ impl Chain {
         self.0
     }
 
-    /// The text of the next line, without its line break.
-    pub fn next(&mut self, entry: Entry, now: Timestamp) -> Result<String, serde_json::Error> {
+    /// Writes the next line behind what is there, without its line break.
+    pub fn append(
+        &mut self,
+        lines: &mut Vec<u8>,
+        entry: Entry,
+        now: Timestamp,
+    ) -> Result<(), serde_json::Error> {
         let line = Line {
             position: self.0.map_or(0, |head| head.position + 1),
             before: before(self.0),
@@ -39,9 +47,15 @@ impl Chain {
             at: now.to_string(),
             entry,
         };
-        let text = serde_json::to_string(&line)?;
-        self.0 = Some(Head { position: line.position, hash: Digest::of(text.as_bytes()) });
-        Ok(text)
+        let start = lines.len();
+        lines.reserve(ROOM);
+        if let Err(error) = serde_json::to_writer(&mut *lines, &line) {
+            lines.truncate(start);
+            return Err(error);
+        }
+        let hash = Digest::of(lines.get(start..).unwrap_or_default());
+        self.0 = Some(Head { position: line.position, hash });
+        Ok(())
     }
 }
 

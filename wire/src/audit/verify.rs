@@ -134,13 +134,19 @@ mod tests {
     use crate::time::Timestamp;
     use proptest::prelude::*;
 
+    fn next(chain: &mut Chain, entry: Entry, millis: u64) -> String {
+        let mut line = Vec::new();
+        chain.append(&mut line, entry, Timestamp::from_millis(millis)).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
     fn audit(lines: usize) -> (Vec<String>, Chain) {
         let mut chain = Chain::default();
         let node: NodeName = "web1".parse().unwrap();
         let texts = (0..lines)
             .map(|number| {
                 let entry = Entry::Opened { node: node.clone(), version: number.to_string() };
-                chain.next(entry, Timestamp::from_millis(number as u64)).unwrap()
+                next(&mut chain, entry, number as u64)
             })
             .collect();
         (texts, chain)
@@ -169,7 +175,7 @@ mod tests {
         let (mut lines, mut chain) = audit(3);
         let torn = r#"{"position":3,"bef"#;
         let entry = Entry::Recovered { bytes: torn.len(), torn: Digest::of(torn.as_bytes()) };
-        let recovered = chain.next(entry, Timestamp::from_millis(9)).unwrap();
+        let recovered = next(&mut chain, entry, 9);
         lines.push(torn.to_owned());
         assert!(verify(&lines, None).is_ok(), "it is being written");
         lines.push(recovered);
