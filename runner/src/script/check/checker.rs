@@ -12,6 +12,7 @@ use super::scope::{Scope, Variable};
 use super::shadow;
 use super::ty::{Closure, Ty};
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+use crate::schemas::Origin;
 use crate::script::program::{File, Files, Tokens};
 
 /// Deepest calls of functions that are followed; further ones give what is not known.
@@ -100,6 +101,8 @@ pub(super) struct Checker<'a> {
     read: HashSet<(usize, String)>,
     /// Variables of the top level that nothing there uses: functions may still.
     unused: Vec<(usize, Variable)>,
+    /// Agents, and actions, of which it was told how nodes differ.
+    pub(super) told: HashSet<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -129,6 +132,7 @@ impl<'a> Checker<'a> {
             constants: HashMap::new(),
             read: HashSet::new(),
             unused: Vec::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -136,7 +140,8 @@ impl<'a> Checker<'a> {
     pub(super) fn run(mut self) -> Vec<Diagnostic> {
         for file in 0..self.files.0.len() {
             if let (Some(at), Some(tokens)) = (self.files.0.get(file), self.tokens(file)) {
-                let faults = shadow::faults(self.engine, &at.ast, &at.source, tokens);
+                let faults =
+                    shadow::faults(self.engine, &at.ast, &at.source, tokens, |action| self.is_meant(action));
                 self.findings.extend(faults);
             }
             self.top_level(file);
@@ -187,6 +192,16 @@ impl<'a> Checker<'a> {
         findings
     }
 
+    /// Whether an action can be meant by its name. Those of an agent that only nodes describe are where the program names the
+    /// agent: else a node could make any function of a script a fault.
+    fn is_meant(&self, action: &str) -> bool {
+        let schemas = self.known.schemas;
+        schemas.iter().filter(|schema| schema.action(action).is_some()).any(|schema| {
+            schemas.origin(&schema.name) != Some(Origin::Fleet)
+                || self.files.0.iter().any(|file| names_word(&file.source.text, &schema.name))
+        })
+    }
+
     pub(super) fn file(&self, index: usize) -> Option<&'a File> {
         self.files.0.get(index)
     }
@@ -208,6 +223,11 @@ impl<'a> Checker<'a> {
             let span = self.span(file, position);
             self.found_at(file, span, finding);
         }
+    }
+
+    /// Whether nothing is told now.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent > 0
     }
 
     pub(super) fn found_at(&mut self, file: usize, span: Span, finding: Diagnostic) {
@@ -394,6 +414,16 @@ impl<'a> Checker<'a> {
             self.found(file, position, finding);
         }
     }
+}
+
+/// Whether a text holds a word, as a name or in a string.
+fn names_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text.get(..at), text.get(at + word.len()..));
+        !before.is_some_and(|before| before.ends_with(is_part))
+            && !after.is_some_and(|after| after.starts_with(is_part))
+    })
 }
 
 /// `/// @param name type`: what the author says of parameters.
