@@ -37,6 +37,8 @@ pub(super) struct Index {
     /// Digest of the nodes with their agents, by which a roster is seen to be as it was.
     roster: Option<Digest>,
     pub(super) groups: Vec<Group>,
+    /// Schemas that a node did not give, or that cannot be used, each with the second of the last try.
+    refused: BTreeMap<String, u64>,
     /// Names of facts, each with the day on which a node last told it.
     facts: BTreeMap<String, u64>,
     /// Beginnings of digests of facts whose names are known, each with the day.
@@ -88,7 +90,9 @@ impl Index {
         index.groups.truncate(GROUPS);
         for group in &mut index.groups {
             let digest = group.digest;
-            group.agents = group.agents.take().filter(|agents| are_of(agents, digest));
+            if group.agents.as_ref().is_some_and(|agents| !are_of(agents, digest)) {
+                (group.agents, group.asked) = (None, 0);
+            }
         }
         index.facts.retain(|name, _| facts::is_name(name));
         Some(index)
@@ -130,6 +134,19 @@ impl Index {
         self.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.nodes.cmp(&b.nodes)));
         self.groups.truncate(GROUPS);
         changed
+    }
+
+    /// Whether a schema may be asked for now.
+    pub(super) fn may_ask_for(&self, schema: Digest, now: u64) -> bool {
+        self.refused.get(&schema.to_string()).is_none_or(|tried| now.abs_diff(*tried) >= RETRY)
+    }
+
+    /// Notes that a schema was asked for in vain.
+    pub(super) fn refused(&mut self, schema: Digest, now: u64) {
+        self.refused.retain(|_, tried| now.abs_diff(*tried) < RETRY);
+        if self.refused.len() < FACTS {
+            self.refused.insert(schema.to_string(), now);
+        }
     }
 
     /// Whether it is known of every node which agents it has.
@@ -180,6 +197,7 @@ impl Index {
         };
         later(&mut self.facts, other.facts);
         later(&mut self.asked, other.asked);
+        later(&mut self.refused, other.refused);
     }
 }
 
@@ -192,11 +210,6 @@ impl Group {
             self.asked = now;
         }
         may
-    }
-
-    /// Whether a node was asked just now.
-    pub(super) fn was_asked(&self, now: u64) -> bool {
-        self.asked == now
     }
 
     /// Takes a node's list of agents, if it is the one that its card stands for.

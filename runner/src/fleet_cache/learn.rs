@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::facts;
-use super::index::{Changed, Index, Listed};
+use super::index::{Changed, Index};
 use super::memory::Memory;
 use super::store::Store;
 use crate::client::{CallRequest, EventSink, Manner, NodeCard, Scope, Session};
@@ -177,19 +177,15 @@ impl Asker<'_> {
         now: u64,
     ) -> Asked {
         let mut missing: Vec<(AgentName, Digest, NodeName)> = Vec::new();
-        for group in &mut index.groups {
+        for group in &index.groups {
             let Some(card) = cards.iter().find(|card| card.here && card.agents == group.digest) else {
                 continue;
             };
             let agents = group.agents.iter().flatten().filter(|listed| wanted(listed.name.as_str()));
-            let gone: Vec<Listed> = agents.filter(|listed| !store.has(listed.schema)).cloned().collect();
-            // One that is refused, or within no limits, is not asked for each time.
-            if gone.is_empty() || !(group.was_asked(now) || group.may_be_asked(now)) {
-                continue;
-            }
-            for Listed { name, schema, .. } in gone {
-                if !missing.iter().any(|(_, digest, _)| *digest == schema) {
-                    missing.push((name, schema, card.node.clone()));
+            for listed in agents {
+                let is_new = !missing.iter().any(|(_, digest, _)| *digest == listed.schema);
+                if is_new && index.may_ask_for(listed.schema, now) && !store.has(listed.schema) {
+                    missing.push((listed.name.clone(), listed.schema, card.node.clone()));
                 }
             }
         }
@@ -204,7 +200,11 @@ impl Asker<'_> {
                 true
             })
         });
-        let learnt = join_all(questions).await.contains(&true);
+        let kept = join_all(questions).await;
+        for ((_, digest, _), _) in missing.iter().zip(&kept).filter(|(_, is_kept)| !**is_kept) {
+            index.refused(*digest, now);
+        }
+        let learnt = kept.contains(&true);
         if learnt {
             store.tidy();
         }

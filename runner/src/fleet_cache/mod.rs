@@ -18,6 +18,8 @@ mod index;
 mod learn;
 mod memory;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use agents::{FleetAgents, Version};
 pub use memory::Memory;

@@ -1,8 +1,10 @@
 //! The folder of the cache: `schemas/DIGEST.json`, which say by their names what they must hold, and `fleets/KEY.json`.
 
+use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use orch_wire::ids::{CollectiveName, Digest};
@@ -35,16 +37,22 @@ impl FleetKey {
     }
 }
 
-/// The folder. Whatever is wrong with it or its files, the files count as missing.
+/// The folder. Whatever is wrong with it or its files, the files count as missing; what was kept by this process it has all
+/// the same.
 #[derive(Debug, Clone)]
 pub struct Store {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    kept: Arc<Mutex<HashMap<Digest, String>>>,
 }
 
 impl Store {
-    /// A folder, which need not be there yet.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// A folder, which need not be there yet; without one everything is forgotten in the end.
+    pub fn new(folder: Option<PathBuf>) -> Self {
+        Self { folder, kept: Arc::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Digest, String>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A schema that was kept: it has this digest, and is within the limits of schemas.
@@ -58,39 +66,46 @@ impl Store {
     }
 
     fn text(&self, digest: Digest) -> Option<String> {
-        let text = self.read(&self.schema_file(digest), MAX_SCHEMA)?;
+        if let Some(text) = self.kept().get(&digest) {
+            return Some(text.clone());
+        }
+        let text = self.read(&self.schema_file(digest)?, MAX_SCHEMA)?;
         (Digest::of(text.as_bytes()) == digest).then_some(text)
     }
 
     /// Keeps the text of a schema.
     pub(super) fn keep_schema(&self, text: &str) {
-        self.write(&self.schema_file(Digest::of(text.as_bytes())), text);
+        let digest = Digest::of(text.as_bytes());
+        self.kept().insert(digest, text.to_owned());
+        self.write(self.schema_file(digest), text);
     }
 
     /// The index of a fleet, as text.
     pub(super) fn index(&self, fleet: FleetKey) -> Option<String> {
-        self.read(&self.index_file(fleet), INDEX_BYTES)
+        self.read(&self.index_file(fleet)?, INDEX_BYTES)
     }
 
     /// Keeps the index of a fleet, in the place of an earlier one.
     pub(super) fn keep_index(&self, fleet: FleetKey, text: &str) {
         if text.len() <= INDEX_BYTES {
-            self.write(&self.index_file(fleet), text);
+            self.write(self.index_file(fleet), text);
         }
     }
 
     /// Throws away what is old or too much.
     pub(super) fn tidy(&self) {
-        tidy(&self.folder.join("schemas"), FILES);
-        tidy(&self.folder.join("fleets"), FLEETS);
+        if let Some(folder) = self.folder.as_ref().filter(|_| self.is_own()) {
+            tidy(&folder.join("schemas"), FILES);
+            tidy(&folder.join("fleets"), FLEETS);
+        }
     }
 
-    fn schema_file(&self, digest: Digest) -> PathBuf {
-        self.folder.join("schemas").join(format!("{digest}.json"))
+    fn schema_file(&self, digest: Digest) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("schemas").join(format!("{digest}.json")))
     }
 
-    fn index_file(&self, fleet: FleetKey) -> PathBuf {
-        self.folder.join("fleets").join(format!("{}.json", fleet.0))
+    fn index_file(&self, fleet: FleetKey) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("fleets").join(format!("{}.json", fleet.0)))
     }
 
     /// Whether nobody else may put files here.
@@ -100,7 +115,7 @@ impl Store {
                 && metadata.uid() == rustix::process::geteuid().as_raw()
                 && metadata.mode() & 0o022 == 0
         };
-        std::fs::metadata(&self.folder).is_ok_and(own)
+        self.folder.as_ref().is_some_and(|folder| std::fs::metadata(folder).is_ok_and(own))
     }
 
     fn read(&self, path: &Path, most: usize) -> Option<String> {
@@ -119,9 +134,10 @@ impl Store {
     }
 
     /// Writes a file whole or not at all; whoever reads meanwhile sees the old one or the new.
-    fn write(&self, path: &Path, text: &str) {
+    fn write(&self, path: Option<PathBuf>, text: &str) {
+        let Some(path) = path else { return };
         let write = || -> std::io::Result<()> {
-            let folder = path.parent().unwrap_or(path);
+            let folder = path.parent().unwrap_or(&path);
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             if !self.is_own() {
                 return Ok(());
@@ -129,7 +145,7 @@ impl Store {
             // Of mode 0600. It need not survive a crash of the machine: what is torn is asked for anew.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(text.as_bytes())?;
-            file.persist(path).map(drop).map_err(|error| error.error)
+            file.persist(&path).map(drop).map_err(|error| error.error)
         };
         // A full disk or a folder that cannot be written is no reason to fail: the next command asks again.
         let _ = write();
