@@ -1,6 +1,7 @@
 //! The way to the fleet that a command works on: a configured one, or a lab inside of the process.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use orch_link::Dialer;
 use orch_wire::ids::{ActionName, AgentName};
@@ -285,6 +286,11 @@ impl Connection {
         let called = self.session.call(request, progress.sink(), self.cancel.clone()).await;
         progress.close();
         called
+    }
+
+    /// A bar under this title.
+    pub(super) fn progress(&self, title: &str) -> Arc<Progress> {
+        Progress::new(&self.printer, title)
     }
 
     /// Cancelled at the first interrupt.

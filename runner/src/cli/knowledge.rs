@@ -49,10 +49,16 @@ impl Knowledge {
     }
 
     /// Follows the fleet, and asks it for what is new; tells whether anything is other than it was. Where nothing is new,
-    /// nothing is sent.
-    pub(super) async fn learn(&mut self, session: &Session) -> bool {
+    /// nothing is sent. What is `needed` is worth waiting for a roster that has not settled.
+    pub(super) async fn learn(&mut self, fleet: &Connection, needed: bool) -> bool {
         let Some(memory) = &mut self.memory else { return false };
-        let is_other = memory.learn(session, |agent| !Schemas::is_built_in(agent)).await;
+        let progress = needed.then(|| fleet.progress("asking nodes for their agents"));
+        let events = progress.as_ref().map(|progress| progress.sink());
+        let learning = memory.learn(fleet.session(), |agent| !Schemas::is_built_in(agent), events);
+        let is_other = tokio::select! {
+            is_other = learning => is_other,
+            () = fleet.cancel().cancelled() => false,
+        };
         if is_other {
             self.refresh();
         }
@@ -91,7 +97,7 @@ impl Ground<'_> {
             }
             opened => opened?,
         };
-        knowledge.learn(fleet.session()).await;
+        knowledge.learn(&fleet, true).await;
         warn_of_versions(self.printer, &knowledge.schemas, agent);
         fleet.schemas = knowledge.schemas;
         Ok(fleet)

@@ -57,9 +57,10 @@ impl Script {
             self.warned(ground, &compiled.warnings().iter().collect::<Vec<_>>()).await?;
         }
         let fleet = ground.open(reach).await.map_err(|f| unreached(f, &early))?;
-        let is_other = knowledge.learn(fleet.session()).await;
+        let is_other = knowledge.learn(&fleet, early.is_err()).await;
         let ready = async {
             match early {
+                Err(_) if ground.interrupts.exit().is_some() => Err(ground.interrupted()),
                 early if is_other => {
                     let compiled = compiled(source, &knowledge, &around.library)
                         .map_err(|faults| told(ground.printer, &faults, Exit::Data))?;

@@ -18,8 +18,10 @@ use super::memory::Memory;
 use super::store::Store;
 use crate::client::{CallRequest, EventSink, Manner, NodeCard, Scope, Session};
 
-/// Time for all questions together: whoever waits for a script waits for them.
-const LIMIT: Duration = Duration::from_millis(1500);
+/// Time for one question, of which there are two in a row: whoever waits for a script waits for them.
+const LIMIT: Duration = Duration::from_millis(700);
+/// Nodes of one kind that are asked for their agents: one may hang.
+const TRIED: usize = 2;
 /// Most nodes that are asked for their agents, or for their facts, at once.
 const NODES: usize = 16;
 /// Most nodes that are asked for their facts while a script runs.
@@ -31,51 +33,42 @@ impl Memory {
     /// Follows the roster of a session that was opened, and asks nodes for what is new; tells whether other agents or facts are
     /// known than before. Schemas of agents that are not `wanted` are not asked for.
     ///
-    /// What cannot be learnt stays unknown. Where nothing is new, nothing is sent.
-    pub async fn learn(&mut self, session: &Session, wanted: impl Fn(&str) -> bool) -> bool {
-        let Some(cards) = roster(session).await else { return false };
+    /// What cannot be learnt stays unknown. Where nothing is new, nothing is sent. A roster that has not settled is waited for
+    /// only where there is somebody to tell of it.
+    pub async fn learn(
+        &mut self,
+        session: &Session,
+        wanted: impl Fn(&str) -> bool,
+        waiting: Option<EventSink>,
+    ) -> bool {
+        let Some(cards) = roster(session, waiting).await else { return false };
         let changed = self.index.follow(&cards);
-        let now = now();
-        let cancel = CancellationToken::new();
-        let asker = Asker { session, cancel: cancel.clone() };
-        let mut index = std::mem::take(&mut self.index);
-        let asking = async {
-            let first_facts = index.fact_names().next().is_none();
-            let lists = asker.agents(&cards, &mut index, now);
-            let facts = async {
-                match first_facts {
-                    true => asker.facts(&of_unknown_facts(&cards, None, now, NODES)).await,
-                    false => Vec::new(),
-                }
-            };
-            let (lists, facts) = tokio::join!(lists, facts);
-            let mut learnt = !facts.is_empty() || lists.learnt;
-            for (digest, names) in facts {
-                index.add_facts(digest, names, now);
-            }
-            let schemas = asker.schemas(&cards, &mut index, &self.store, wanted, now).await;
-            learnt |= schemas.learnt;
-            (learnt, lists.asked || schemas.asked || learnt)
+        let (now, asker) = (now(), Asker { session });
+        let first = match self.index.fact_names().next() {
+            Some(_) => HashMap::new(),
+            None => of_unknown_facts(&cards, None, now, NODES),
         };
-        let (learnt, is_other) = within(LIMIT, &cancel, asking).await;
-        self.index = index;
-        if changed != Changed::Nothing || is_other {
+        let (lists, facts) = tokio::join!(asker.agents(&cards, &mut self.index, now), asker.facts(&first));
+        let has_facts = !facts.is_empty();
+        for (digest, names) in facts {
+            self.index.add_facts(digest, names, now);
+        }
+        let schemas = asker.schemas(&cards, &mut self.index, &self.store, wanted, &lists, now).await;
+        if changed != Changed::Nothing || has_facts || lists.asked || schemas.asked {
             self.keep();
         }
-        learnt || changed == Changed::Agents
+        changed == Changed::Agents || has_facts || !lists.answered.is_empty() || schemas.learnt
     }
 
     /// Asks some more nodes for the names of their facts. It may be dropped at any time.
     pub async fn learn_facts(&mut self, session: &Session) {
-        let Some(cards) = roster(session).await else { return };
+        let Some(cards) = roster(session, None).await else { return };
         let now = now();
         let unknown = of_unknown_facts(&cards, Some(&self.index), now, MORE_NODES);
         if unknown.is_empty() {
             return;
         }
-        let cancel = CancellationToken::new();
-        let asker = Asker { session, cancel: cancel.clone() };
-        let told = within(LIMIT, &cancel, asker.facts(&unknown)).await;
+        let told = Asker { session }.facts(&unknown).await;
         if told.is_empty() {
             return;
         }
@@ -90,22 +83,13 @@ fn now() -> u64 {
     entropy::now().millis() / 1000
 }
 
-/// Waits for something that ends soon after it is cancelled, and cancels it when its time is over.
-async fn within<T>(limit: Duration, cancel: &CancellationToken, asking: impl Future<Output = T>) -> T {
-    let mut asking = std::pin::pin!(asking);
-    tokio::select! {
-        told = &mut asking => told,
-        () = tokio::time::sleep(limit) => {
-            cancel.cancel();
-            asking.await
-        }
-    }
-}
-
-/// What the cards of the nodes say. A roster that has not settled is not waited for: that is for whoever calls.
-async fn roster(session: &Session) -> Option<Vec<NodeCard>> {
-    let fleet = tokio::time::timeout(LIMIT, session.fleet(silent())).await.ok()?.ok()?;
-    Some(fleet.cards).filter(|cards| !cards.is_empty())
+/// What the cards of the nodes say.
+async fn roster(session: &Session, waiting: Option<EventSink>) -> Option<Vec<NodeCard>> {
+    let fleet = match waiting {
+        Some(events) => session.fleet(events).await,
+        None => tokio::time::timeout(LIMIT, session.fleet(silent())).await.ok()?,
+    };
+    Some(fleet.ok()?.cards).filter(|cards| !cards.is_empty())
 }
 
 fn silent() -> EventSink {
@@ -129,42 +113,51 @@ fn of_unknown_facts(
     unknown.into_iter().take(most).map(|card| (card.node.clone(), card.facts)).collect()
 }
 
-/// Whether nodes were asked, and whether anything came of it.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
+/// What came of asking for lists of agents.
+struct Lists {
+    asked: bool,
+    /// Nodes that answered truly, with the digests of their agents.
+    answered: BTreeMap<NodeName, Digest>,
+}
+
+/// What came of asking for schemas.
+struct Schemas {
     asked: bool,
     learnt: bool,
 }
 
 struct Asker<'a> {
     session: &'a Session,
-    cancel: CancellationToken,
 }
 
 impl Asker<'_> {
-    /// Asks one node of each group whose agents are not known.
-    async fn agents(&self, cards: &[NodeCard], index: &mut Index, now: u64) -> Asked {
+    /// Asks of each group whose agents are not known.
+    async fn agents(&self, cards: &[NodeCard], index: &mut Index, now: u64) -> Lists {
         let mut nodes: BTreeMap<NodeName, Digest> = BTreeMap::new();
         for group in index.groups.iter_mut().filter(|group| group.agents.is_none()) {
             let here: Vec<&NodeCard> =
                 cards.iter().filter(|card| card.here && card.agents == group.digest).collect();
-            // Another one each time: the one before may have been the fault.
-            let turn = usize::try_from(now).unwrap_or_default().checked_rem(here.len());
-            if let Some(card) = turn.and_then(|turn| here.get(turn))
-                && nodes.len() < NODES
-                && group.may_be_asked(now)
-            {
-                nodes.insert(card.node.clone(), group.digest);
+            // Others each time: those before may have been the fault.
+            let Some(turn) = usize::try_from(now).unwrap_or_default().checked_rem(here.len()) else {
+                continue;
+            };
+            if nodes.len() < NODES && group.may_be_asked(now) {
+                let chosen = here.iter().cycle().skip(turn).take(here.len().min(TRIED));
+                nodes.extend(chosen.map(|card| (card.node.clone(), card.agents)));
             }
         }
-        let mut lists = Asked { asked: !nodes.is_empty(), learnt: false };
-        for answer in self.ask("agents", Map::new(), nodes.keys().cloned().collect()).await {
+        let asked = !nodes.is_empty();
+        let answers = self.ask("agents", Map::new(), nodes.keys().cloned().collect()).await;
+        let mut answered = BTreeMap::new();
+        for answer in answers {
             let group = index.groups.iter_mut().find(|group| nodes.get(&answer.node) == Some(&group.digest));
-            if let (Some(group), Some(told)) = (group, answer.data.get("agents")) {
-                lists.learnt |= group.take(told);
+            if let (Some(group), Some(told)) = (group, answer.data.get("agents"))
+                && group.take(told)
+            {
+                answered.insert(answer.node, group.digest);
             }
         }
-        lists
+        Lists { asked, answered }
     }
 
     /// Asks for the schemas that lists name and that are not kept.
@@ -174,18 +167,22 @@ impl Asker<'_> {
         index: &mut Index,
         store: &Store,
         wanted: impl Fn(&str) -> bool,
+        lists: &Lists,
         now: u64,
-    ) -> Asked {
+    ) -> Schemas {
         let mut missing: Vec<(AgentName, Digest, NodeName)> = Vec::new();
         for group in &index.groups {
-            let Some(card) = cards.iter().find(|card| card.here && card.agents == group.digest) else {
+            // Who has just answered will again.
+            let answered = lists.answered.iter().find(|(_, digest)| **digest == group.digest);
+            let here = || cards.iter().find(|card| card.here && card.agents == group.digest);
+            let Some(node) = answered.map(|(node, _)| node).or_else(|| here().map(|card| &card.node)) else {
                 continue;
             };
             let agents = group.agents.iter().flatten().filter(|listed| wanted(listed.name.as_str()));
             for listed in agents {
                 let is_new = !missing.iter().any(|(_, digest, _)| *digest == listed.schema);
                 if is_new && index.may_ask_for(listed.schema, now) && !store.has(listed.schema) {
-                    missing.push((listed.name.clone(), listed.schema, card.node.clone()));
+                    missing.push((listed.name.clone(), listed.schema, node.clone()));
                 }
             }
         }
@@ -208,7 +205,7 @@ impl Asker<'_> {
         if learnt {
             store.tidy();
         }
-        Asked { asked: !missing.is_empty(), learnt }
+        Schemas { asked: !missing.is_empty(), learnt }
     }
 
     /// Names of the facts of these nodes.
@@ -223,7 +220,7 @@ impl Asker<'_> {
 
     /// The good answers of an action of the agent `node`.
     async fn ask(&self, action: &str, args: Map<String, Value>, nodes: Vec<NodeName>) -> Vec<NodeResult> {
-        if nodes.is_empty() || self.cancel.is_cancelled() {
+        if nodes.is_empty() {
             return Vec::new();
         }
         let (Ok(agent), Ok(action)) = (AgentName::new("node"), ActionName::new(action)) else {
@@ -243,7 +240,16 @@ impl Asker<'_> {
             manner: Manner::default(),
             resend: None,
         };
-        let report = self.session.call(request, silent(), self.cancel.clone()).await;
+        let cancel = CancellationToken::new();
+        let mut calling = std::pin::pin!(self.session.call(request, silent(), cancel.clone()));
+        let report = tokio::select! {
+            report = &mut calling => report,
+            () = tokio::time::sleep(LIMIT) => {
+                // What has come until now is told.
+                cancel.cancel();
+                calling.await
+            }
+        };
         report
             .map(|report| report.results)
             .unwrap_or_default()

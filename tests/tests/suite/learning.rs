@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::process::Ended;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::external::kit::{configure, write};
@@ -103,9 +104,9 @@ fn an_agent_that_only_nodes_describe_is_learnt_and_then_known_offline() -> Resul
     let before = begun(&fleet)?;
     let told = script(&fleet, RIGHT, &[])?.expect_code(0);
     assert_eq!(told.stdout, "done\ndone\n", "{told:#?}");
-    // The nodes have the same agents, and one has told them, and the schema; each has told its facts. Then nobody is asked again.
+    // Both have told their agents and facts, and one the schema, beside the call and the question. Then nobody is asked again.
     let learning = begun(&fleet)?;
-    assert_eq!(learning - before, 2 + 2 + 2 + 2);
+    assert_eq!(learning - before, 2 + 2 + 2 + 1 + 2);
     script(&fleet, RIGHT, &[])?.expect_code(0);
     assert_eq!(begun(&fleet)? - learning, 2 + 2);
 
@@ -201,6 +202,18 @@ fn names_that_nodes_choose_do_not_break_scripts_that_know_nothing_of_them() -> R
     let both = format!("{own}nodes().expect(2).ourthing.turn(#{{ what: \"x\" }});\n");
     let told = script(&fleet, &both, &[])?.expect_code(65);
     assert!(told.stderr.contains("error[E0104]"), "{told:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_node_that_hangs_holds_up_nothing_for_long() -> Result<()> {
+    let mut fleet = fleet()?;
+    fleet.node("n02")?.signal(Signal::STOP)?;
+    let only =
+        "for r in nodes(#{ identities: [\"n01\"] }).ourthing.turn(#{ what: \"x\" }) { print(r.said); }\n";
+    let told = script(&fleet, only, &[])?;
+    fleet.node("n02")?.signal(Signal::CONT)?;
+    assert_eq!(told.expect_code(0).stdout, "done\n");
     Ok(())
 }
 
