@@ -122,6 +122,10 @@ fn an_agent_that_only_nodes_describe_is_learnt_and_then_known_offline() -> Resul
     );
     let told = script(&fleet, WRONG, &[])?.expect_code(65);
     assert!(told.stderr.contains("`waht` is no input of `turn`"), "{told:#?}");
+    let known = fleet.run(&["agents", "--known", "--format", "json"]).expect_code(0).json()?;
+    let row =
+        json!({ "agent": "ourthing", "version": "1.0.0", "described_by": "nodes", "nodes": "n[01-02]" });
+    assert!(known["agents"].as_array().is_some_and(|agents| agents.contains(&row)), "{known:#}");
 
     // Only the user reads what is kept, and no value of a fact is.
     let folders = [cache(&fleet), cache(&fleet).join("schemas"), cache(&fleet).join("fleets")];

@@ -12,7 +12,6 @@ use super::scope::{Scope, Variable};
 use super::shadow;
 use super::ty::{Closure, Ty};
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
-use crate::schemas::Origin;
 use crate::script::program::{File, Files, Tokens};
 
 /// Deepest calls of functions that are followed; further ones give what is not known.
@@ -190,16 +189,6 @@ impl<'a> Checker<'a> {
         findings.sort_by_key(place);
         findings.dedup_by(|a, b| a.code == b.code && a.span == b.span && a.message == b.message);
         findings
-    }
-
-    /// Whether an action can be meant by its name. Those of an agent that only nodes describe are where the program names the
-    /// agent: else a node could make any function of a script a fault.
-    fn is_meant(&self, action: &str) -> bool {
-        let schemas = self.known.schemas;
-        schemas.iter().filter(|schema| schema.action(action).is_some()).any(|schema| {
-            schemas.origin(&schema.name) != Some(Origin::Fleet)
-                || self.files.0.iter().any(|file| names_word(&file.source.text, &schema.name))
-        })
     }
 
     pub(super) fn file(&self, index: usize) -> Option<&'a File> {
@@ -414,16 +403,6 @@ impl<'a> Checker<'a> {
             self.found(file, position, finding);
         }
     }
-}
-
-/// Whether a text holds a word, as a name or in a string.
-fn names_word(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text.get(..at), text.get(at + word.len()..));
-        !before.is_some_and(|before| before.ends_with(is_part))
-            && !after.is_some_and(|after| after.starts_with(is_part))
-    })
 }
 
 /// `/// @param name type`: what the author says of parameters.

@@ -1,4 +1,5 @@
-//! Where the nodes of the fleet differ from each other, or from what the project says of them.
+//! What nodes say of their agents, and how far it counts: where they differ from each other or from the project, and what a name
+//! that they chose may mean in a script.
 
 use orch_wire::schema::{ActionSchema, AgentSchema};
 use rhai::Position;
@@ -9,6 +10,16 @@ use crate::fleet_cache::Version;
 use crate::schemas::Origin;
 
 impl Checker<'_> {
+    /// Whether an action can be meant by its name. Those of an agent that only nodes describe are where the program names the
+    /// agent: else a node could make any function of a script a fault.
+    pub(super) fn is_meant(&self, action: &str) -> bool {
+        let schemas = self.known.schemas;
+        schemas.iter().filter(|schema| schema.action(action).is_some()).any(|schema| {
+            schemas.origin(&schema.name) != Some(Origin::Fleet)
+                || self.files.0.iter().any(|file| names_word(&file.source.text, &schema.name))
+        })
+    }
+
     /// Tells of each agent once in how many versions the nodes have it, and of each action where the project's schema is not that
     /// of the nodes.
     pub(super) fn differing(
@@ -73,4 +84,14 @@ fn difference(own: &ActionSchema, version: &Version, all: &[Version]) -> Option<
         differences.push("may change the node".to_owned());
     }
     (!differences.is_empty()).then(|| format!("{where_} {}", differences.join(", ")))
+}
+
+/// Whether a text holds a word, as a name or in a string.
+fn names_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text.get(..at), text.get(at + word.len()..));
+        !before.is_some_and(|before| before.ends_with(is_part))
+            && !after.is_some_and(|after| after.starts_with(is_part))
+    })
 }
