@@ -48,8 +48,14 @@ impl Script {
             Err(faults) if knowledge.may_learn(&faults) => Err(faults),
             Err(faults) => return Err(told(ground.printer, &faults, Exit::Data)),
         };
-        let unreached = |failure, early: &Result<Ready, Vec<Diagnostic>>| match early {
-            Err(faults) if ground.interrupts.exit().is_none() => told(ground.printer, faults, Exit::Data),
+        let unreached = |failure: Failure, early: &Result<Ready, Vec<Diagnostic>>| match early {
+            Err(faults) if ground.interrupts.exit().is_none() => {
+                let told = told(ground.printer, faults, Exit::Data);
+                ground
+                    .printer
+                    .note(&format!("the nodes could not be asked whether they know it: {}", failure.message));
+                told
+            }
             _ => failure,
         };
         let reach = ground.fleet_from(&self.fleet, folder).await.map_err(|f| unreached(f, &early))?;

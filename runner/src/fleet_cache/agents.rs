@@ -73,9 +73,10 @@ impl FleetAgents {
         for (name, versions) in all.into_iter().take(AGENTS) {
             versions.sort_by_key(|version| std::cmp::Reverse(version.count));
             for version in versions {
-                let schema = store.schema(version.digest).filter(|schema| schema.name == *name);
-                bytes = bytes.saturating_add(schema.as_ref().map_or(0, |schema| schema.canonical().len()));
+                let text = store.text(version.digest).unwrap_or_default();
+                bytes = bytes.saturating_add(text.len());
                 if bytes <= BYTES {
+                    let schema = AgentSchema::from_json(&text).ok().filter(|schema| schema.name == *name);
                     version.schema = schema.map(Arc::new);
                 }
             }

@@ -33,17 +33,18 @@ impl Memory {
     /// Follows the roster of a session that was opened, and asks nodes for what is new; tells whether other agents or facts are
     /// known than before. Schemas of agents that are not `wanted` are not asked for.
     ///
-    /// What cannot be learnt stays unknown. Where nothing is new, nothing is sent. A roster that has not settled is waited for
-    /// only where there is somebody to tell of it.
+    /// What cannot be learnt stays unknown. Where nothing is new, nothing is sent. Whoever needs what is not known says where to
+    /// tell that it is `waiting`: a roster that has not settled is waited for, and nodes that gave nothing are asked again.
     pub async fn learn(
         &mut self,
         session: &Session,
         wanted: impl Fn(&str) -> bool,
         waiting: Option<EventSink>,
     ) -> bool {
+        let insists = waiting.is_some();
         let Some(cards) = roster(session, waiting).await else { return false };
         let changed = self.index.follow(&cards);
-        let (now, asker) = (now(), Asker { session });
+        let (now, asker) = (now(), Asker { session, insists });
         let first = match self.index.fact_names().next() {
             Some(_) => HashMap::new(),
             None => of_unknown_facts(&cards, None, now, NODES),
@@ -68,7 +69,7 @@ impl Memory {
         if unknown.is_empty() {
             return;
         }
-        let told = Asker { session }.facts(&unknown).await;
+        let told = Asker { session, insists: false }.facts(&unknown).await;
         if told.is_empty() {
             return;
         }
@@ -128,6 +129,8 @@ struct Schemas {
 
 struct Asker<'a> {
     session: &'a Session,
+    /// Whether nodes are asked again that gave nothing a while ago.
+    insists: bool,
 }
 
 impl Asker<'_> {
@@ -141,7 +144,7 @@ impl Asker<'_> {
             let Some(turn) = usize::try_from(now).unwrap_or_default().checked_rem(here.len()) else {
                 continue;
             };
-            if nodes.len() < NODES && group.may_be_asked(now) {
+            if nodes.len() < NODES && (group.may_be_asked(now) || self.insists) {
                 let chosen = here.iter().cycle().skip(turn).take(here.len().min(TRIED));
                 nodes.extend(chosen.map(|card| (card.node.clone(), card.agents)));
             }
@@ -181,7 +184,8 @@ impl Asker<'_> {
             let agents = group.agents.iter().flatten().filter(|listed| wanted(listed.name.as_str()));
             for listed in agents {
                 let is_new = !missing.iter().any(|(_, digest, _)| *digest == listed.schema);
-                if is_new && index.may_ask_for(listed.schema, now) && !store.has(listed.schema) {
+                let may = self.insists || index.may_ask_for(listed.schema, now);
+                if is_new && may && !store.has(listed.schema) {
                     missing.push((listed.name.clone(), listed.schema, node.clone()));
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use orch_wire::ids::{CollectiveName, Digest};
-use orch_wire::schema::{AgentSchema, MAX_SCHEMA};
+use orch_wire::schema::MAX_SCHEMA;
 use rustix::fs::OFlags;
 
 /// Longest index of a fleet: tens of thousands of nodes.
@@ -55,17 +55,13 @@ impl Store {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A schema that was kept: it has this digest, and is within the limits of schemas.
-    pub(super) fn schema(&self, digest: Digest) -> Option<AgentSchema> {
-        AgentSchema::from_json(&self.text(digest)?).ok()
-    }
-
     /// Whether a schema is kept as it was.
     pub(super) fn has(&self, digest: Digest) -> bool {
         self.text(digest).is_some()
     }
 
-    fn text(&self, digest: Digest) -> Option<String> {
+    /// The text of a schema that was kept: it has this digest.
+    pub(super) fn text(&self, digest: Digest) -> Option<String> {
         if let Some(text) = self.kept().get(&digest) {
             return Some(text.clone());
         }

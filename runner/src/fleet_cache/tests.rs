@@ -143,6 +143,44 @@ fn versions_are_joined_by_what_cannot_do_harm() {
 }
 
 #[test]
+fn what_is_true_to_its_digest_may_still_be_no_schema_of_the_agent() {
+    let mine = schema("1", "read", &json!({}));
+    for text in ["{}".to_owned(), mine.canonical().replace("ours", "theirs"), "[".repeat(10_000)] {
+        let (store, mut index) = (Store::new(None), Index::default());
+        let (name, digest) = (AgentName::new("ours").unwrap(), Digest::of(text.as_bytes()));
+        index.follow(&[card("n1", agents_digest([(&name, &digest)]))]);
+        assert!(index.groups[0].take(&json!([{ "name": "ours", "version": "1", "digest": digest }])));
+        store.keep_schema(&text);
+        let fleet = FleetAgents::of(&index, &store, |_| true);
+        assert!(fleet.definition("ours").is_none() && fleet.versions("ours").len() == 1);
+    }
+}
+
+proptest! {
+    /// Whatever versions there are, none makes an action more harmless than another says, and none shows a secret.
+    #[test]
+    fn no_version_widens_what_another_allows(all in prop::collection::vec((0usize..3, any::<bool>(), any::<bool>()), 1..5)) {
+        let effects = ["read", "idempotent", "write"];
+        let schemas: Vec<AgentSchema> = all
+            .iter()
+            .map(|(effect, secret, default)| {
+                let extra = if *default { json!({ "default": "a" }) } else { json!({}) };
+                let mut input = text_input(&extra);
+                input["secret"] = json!(secret);
+                schema(&format!("{effect}{secret}{default}"), effects[*effect], &json!({ "a": input }))
+            })
+            .collect();
+        let joined = learnt(&schemas.iter().map(Some).collect::<Vec<_>>()).definition("ours").unwrap();
+        let action = joined.action("go").unwrap();
+        let strictest = all.iter().map(|(effect, ..)| *effect).max().unwrap();
+        prop_assert_eq!(action.effect, [Effect::Read, Effect::Idempotent, Effect::Write][strictest]);
+        let input = action.input("a").unwrap();
+        prop_assert_eq!(input.secret, all.iter().any(|(_, secret, _)| *secret));
+        prop_assert_eq!(input.default.is_some(), all.iter().all(|(.., default)| *default));
+    }
+}
+
+#[test]
 fn nodes_do_not_change_what_the_program_and_the_project_describe() {
     let fleet = learnt(&[Some(&schema("1", "read", &json!({})))]);
     let mut schemas = Schemas::builtin().unwrap();
@@ -210,15 +248,12 @@ fn files_are_looked_at_when_they_are_read() {
     let (schema, store) = (schema("1", "read", &json!({})), || Store::new(Some(home.clone())));
     let (text, digest) = (schema.canonical(), Digest::of(schema.canonical().as_bytes()));
     store().keep_schema(&text);
-    assert_eq!(store().schema(digest), Some(schema));
+    assert_eq!(store().text(digest).as_deref(), Some(text.as_str()));
     let file = home.join(format!("schemas/{digest}.json"));
     for broken in ["", "{", &text.replace("ours", "sour"), &" ".repeat(600 * 1024)] {
         std::fs::write(&file, broken).unwrap();
-        assert!(store().schema(digest).is_none() && !store().has(digest));
+        assert!(!store().has(digest));
     }
-    // True to its digest, and no schema.
-    store().keep_schema("{}");
-    assert!(store().schema(Digest::of(b"{}")).is_none());
     // Where others may write, nothing is read; nothing is written there either.
     store().keep_schema(&text);
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o777)).unwrap();

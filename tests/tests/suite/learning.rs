@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::process::Ended;
+use orch_tests::wait;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -206,6 +207,35 @@ fn names_that_nodes_choose_do_not_break_scripts_that_know_nothing_of_them() -> R
     let both = format!("{own}nodes().expect(2).ourthing.turn(#{{ what: \"x\" }});\n");
     let told = script(&fleet, &both, &[])?.expect_code(65);
     assert!(told.stderr.contains("error[E0104]"), "{told:#?}");
+    Ok(())
+}
+
+#[test]
+fn nodes_that_gave_nothing_are_asked_again_when_somebody_needs_it() -> Result<()> {
+    let mut fleet = fleet()?;
+    for name in ["n01", "n02"] {
+        write(&fleet.path("nodes").join(name).join("policies/node.policy"), "policy default deny\n", 0o644)?;
+        fleet.node(name)?.signal(Signal::HUP)?;
+    }
+    wait::until("the nodes refuse", || {
+        let told = fleet.run(&["call", "node.agents"]);
+        if told.stdout.contains("rejected") || told.code == Some(2) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    });
+    let told = script(&fleet, RIGHT, &[])?.expect_code(65);
+    assert!(told.stderr.contains("no agent `ourthing` is known"), "{told:#?}");
+    for name in ["n01", "n02"] {
+        std::fs::remove_file(fleet.path("nodes").join(name).join("policies/node.policy"))?;
+        fleet.node(name)?.signal(Signal::HUP)?;
+    }
+    wait::until("the nodes answer", || {
+        let told = fleet.run(&["call", "node.agents"]);
+        if told.code == Some(0) { Ok(()) } else { Err(format!("{told:?}")) }
+    });
+    assert_eq!(script(&fleet, RIGHT, &[])?.expect_code(0).stdout, "done\ndone\n");
     Ok(())
 }
 
