@@ -76,6 +76,8 @@ codes! {
     UnknownFact = "W0103", "No node is known to have this fact, and one of a similar name is.";
     Unbounded = "W0104", "A write would act on the whole fleet, whatever its size.";
     Unlooked = "W0105", "Bad nodes are tolerated, and nobody looks at the results.";
+    Versions = "W0110", "The nodes have several versions of an agent.";
+    Drift = "W0111", "The project's schema of an action is not that of the nodes.";
 }
 
 impl Serialize for Code {

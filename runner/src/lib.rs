@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line, one file per command | what others do not let it know |
 //! | [`client`] | sessions, discovery, calls, outcomes | scripts, terminals |
 //! | [`config`] | layers of settings, each with its origin; the environment | what is done with it |
+//! | [`fleet_cache`] | what is remembered of a fleet between two commands | scripts, terminals |
 //! | [`lab`] | the embedded fleet: the only place that knows broker and node | scripts, terminals |
 //! | [`pki`] | the fleet's authority, and the files that parties start from | who reports it |
 //! | [`report`] | everything that is printed | scripts, sockets |
@@ -20,6 +21,7 @@ pub mod client;
 pub mod config;
 pub mod diagnostic;
 pub mod exit;
+pub mod fleet_cache;
 pub mod lab;
 pub mod node_file;
 pub mod pki;

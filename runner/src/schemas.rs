@@ -1,12 +1,14 @@
 //! The schemas of agents and data functions that scripts and queries are checked against, by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orch_wire::described::Described;
 use orch_wire::query::{DataFunction, DataFunctions};
 use orch_wire::schema::{AgentSchema, MAX_SCHEMA, Provider, SchemaError};
+
+use crate::fleet_cache::FleetAgents;
 
 /// Schemas that ship with the program: those of the agents that every node has.
 const BUILTIN: [(&str, &str); 8] = [
@@ -71,6 +73,21 @@ fn listed(faults: &[SchemaError]) -> String {
 pub struct Schemas {
     agents: BTreeMap<String, Arc<AgentSchema>>,
     functions: DataFunctions,
+    /// What the nodes say of their agents.
+    fleet: FleetAgents,
+    /// Agents that only the fleet describes.
+    learnt: BTreeSet<String>,
+}
+
+/// Who describes an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The program itself.
+    BuiltIn,
+    /// A folder that the configuration names.
+    Folder,
+    /// Nodes of the fleet.
+    Fleet,
 }
 
 impl Schemas {
@@ -134,8 +151,44 @@ impl Schemas {
         Ok(())
     }
 
+    /// Adds what the nodes of a fleet say of their agents, in the place of what they said before. Built-in agents and those of
+    /// folders stay as they are: the one is the author's word, and neither is a node's to change.
+    pub fn set_fleet(&mut self, fleet: FleetAgents) {
+        for name in std::mem::take(&mut self.learnt) {
+            self.agents.remove(&name);
+        }
+        for name in fleet.names() {
+            if let (None, Some(schema)) = (self.agents.get(name), fleet.definition(name)) {
+                self.agents.insert(name.to_owned(), Arc::new(schema));
+                self.learnt.insert(name.to_owned());
+            }
+        }
+        self.fleet = fleet;
+    }
+
+    /// What the nodes say of their agents, as far as it is known.
+    pub fn fleet(&self) -> &FleetAgents {
+        &self.fleet
+    }
+
+    /// Whether the program itself describes the agent, so that nobody else need.
+    pub fn is_built_in(agent: &str) -> bool {
+        BUILTIN.iter().any(|(name, _)| *name == agent)
+    }
+
+    /// Who describes an agent that is known.
+    pub fn origin(&self, agent: &str) -> Option<Origin> {
+        let schema = self.agents.get(agent)?;
+        Some(match schema.provider {
+            _ if self.learnt.contains(agent) => Origin::Fleet,
+            Provider::Builtin if Self::is_built_in(agent) => Origin::BuiltIn,
+            _ => Origin::Folder,
+        })
+    }
+
     /// Adds a schema, in the place of one for the same agent.
     pub fn add(&mut self, schema: AgentSchema) {
+        self.learnt.remove(&schema.name);
         self.agents.insert(schema.name.clone(), Arc::new(schema));
     }
 

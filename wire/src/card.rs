@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Head;
-use crate::ids::{CollectiveName, Digest, NodeName};
+use crate::ids::{AgentName, CollectiveName, Digest, NodeName};
 use crate::time::Timestamp;
 
 /// Body of a card.
@@ -17,7 +17,7 @@ pub struct Card {
     pub facts: Digest,
     /// Digest of its classes.
     pub classes: Digest,
-    /// Digest of its agents' schemas.
+    /// Digest of its agents' schemas: see [`agents_digest`].
     pub agents: Digest,
     /// Protocol it speaks.
     pub protocol: u8,
@@ -30,4 +30,11 @@ pub struct Card {
     /// The last line of its audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_head: Option<Head>,
+}
+
+/// Digest of agents, from their names and the digests of their schemas, in the order of the names. Whoever has asked a node for
+/// its agents can tell by it whether the answer is what the card says.
+pub fn agents_digest<'a>(agents: impl IntoIterator<Item = (&'a AgentName, &'a Digest)>) -> Digest {
+    let lines: String = agents.into_iter().map(|(name, schema)| format!("{name} {schema}\n")).collect();
+    Digest::of(lines.as_bytes())
 }

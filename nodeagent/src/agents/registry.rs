@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orch_wire::body::Answer;
+use orch_wire::card::agents_digest;
 use orch_wire::ids::{AgentName, Digest};
 use orch_wire::schema::AgentSchema;
 use serde_json::{Map, Value};
@@ -188,9 +189,7 @@ impl Registry {
 
     /// Digest of all schemas.
     pub fn digest(&self) -> Digest {
-        let lines: String =
-            self.agents.values().map(|agent| format!("{} {}\n", agent.name, agent.digest)).collect();
-        Digest::of(lines.as_bytes())
+        agents_digest(self.agents.values().map(|agent| (&agent.name, &agent.digest)))
     }
 }
 
@@ -206,9 +205,7 @@ impl Agent {
     }
 
     pub(crate) fn new(name: AgentName, schema: AgentSchema, kind: Kind) -> Self {
-        let mut source = schema.source.clone();
-        source.sort_all_objects();
-        let digest = Digest::of(source.to_string().as_bytes());
+        let digest = Digest::of(schema.canonical().as_bytes());
         Self { name, schema, digest, kind }
     }
 

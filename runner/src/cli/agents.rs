@@ -10,18 +10,21 @@ use serde_json::{Value, json};
 use super::agents_check::Check;
 use super::failure::Failure;
 use super::flags::{CallFlags, FilterFlags, FleetFlags};
-use super::fleet::{Connection, Ground, OneCall};
+use super::fleet::{Connection, Ground, OneCall, schemas_of};
+use super::knowledge::Knowledge;
 use super::root::is_json;
 use super::target::Target;
 use crate::client::CallReport;
 use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, Style, call_json, clean, names, table};
+use crate::schemas::{Origin, Schemas};
 
 const EXAMPLES: &str = "\
 Examples:
   orch agents                  which agents there are, in which versions, on which nodes
   orch agents node             what the agent `node` can do, as the nodes describe it
   orch agents service -C role::web
+  orch agents --known          what scripts are checked against, and who describes it; no node is asked
   orch agents check service.json restart service=nginx       a schema file, without a fleet";
 
 /// Show which agents nodes have, or what one of them can do
@@ -33,6 +36,10 @@ pub(super) struct Agents {
 
     /// Show the actions of this agent
     agent: Option<String>,
+
+    /// Show the agents that scripts are checked against, and who describes them, without asking the nodes
+    #[arg(long, conflicts_with_all = ["agent", "FilterFlags", "Conditions", "CallFlags"])]
+    known: bool,
 
     #[command(flatten)]
     filter: FilterFlags,
@@ -54,6 +61,12 @@ impl Agents {
     }
 
     pub(super) async fn run(&self, ground: &Ground<'_>) -> Result<Exit, Failure> {
+        if self.known {
+            let config = ground.config(&self.fleet)?;
+            let memory = config.memory(ground.environment);
+            show_known(ground.printer, &Knowledge::new(schemas_of(&config)?, memory).schemas);
+            return Ok(Exit::Success);
+        }
         let target = Target::of(&self.filter)?;
         let fleet = ground.connect(&self.fleet, &target).await?;
         let report = match &self.agent {
@@ -148,6 +161,39 @@ impl Agents {
         fleet.show_talk("node", "schema", &report);
         Ok(report)
     }
+}
+
+/// Lists own schemas, and what the nodes had when the fleet was last reached.
+fn show_known(printer: &Printer, schemas: &Schemas) {
+    let mut rows: Vec<[String; 4]> = Vec::new();
+    for schema in schemas.iter() {
+        let by = match schemas.origin(&schema.name) {
+            Some(Origin::BuiltIn) => "the program",
+            Some(Origin::Folder) => "a folder",
+            Some(Origin::Fleet) | None => continue,
+        };
+        rows.push([schema.name.clone(), schema.version.clone(), by.to_owned(), String::new()]);
+    }
+    for name in schemas.fleet().names() {
+        let versions = schemas.fleet().versions(name);
+        rows.extend(
+            versions.iter().map(|version| {
+                [name.to_owned(), version.told(versions), "nodes".to_owned(), version.nodes()]
+            }),
+        );
+    }
+    rows.sort_by(|a, b| a[0].cmp(&b[0]));
+    if is_json(printer) {
+        let list = rows.iter().map(|[agent, version, by, nodes]| {
+            json!({ "agent": agent, "version": version, "described_by": by, "nodes": nodes })
+        });
+        printer.json(&json!({ "agents": list.collect::<Vec<_>>() }));
+        return;
+    }
+    let header =
+        ["agent", "version", "described by", "nodes"].map(|label| printer.style(Stream::Out).strong(label));
+    let rows = rows.into_iter().map(|row| row.map(|text| clean(&text).into_owned()).to_vec()).collect();
+    printer.data(&table(&header, rows, printer.width()));
 }
 
 fn described(schema: &AgentSchema, nodes: &[NodeName], style: Style) -> String {

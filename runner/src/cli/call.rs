@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::ask;
 use super::failure::Failure;
 use super::flags::{CallFlags, FilterFlags, FleetFlags, MannerFlags};
-use super::fleet::{Connection, Ground, OneCall};
+use super::fleet::{Connection, Ground, OneCall, Reach};
 use super::target::Target;
 use crate::exit::Exit;
 use crate::report::count;
+use crate::schemas::Schemas;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,8 +76,15 @@ impl Call {
         target.check(&reach.schemas, ground.printer)?;
         let (agent, action) = (self.action.0.as_str(), self.action.1.as_str());
         let pairs = self.args.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let args = reach.schemas.arguments(agent, action, pairs)?;
-        let schema = reach.schemas.get(agent).and_then(|schema| schema.action(action));
+        // What only the fleet can describe must be as its nodes have it now.
+        let way = if reach.schemas.get(agent).is_some() || reach.memory.is_none() {
+            Way::Closed(Box::new(reach))
+        } else {
+            Way::Open(Box::new(ground.open_learning(reach, agent).await?))
+        };
+        let schemas = way.schemas();
+        let args = schemas.arguments(agent, action, pairs)?;
+        let schema = schemas.get(agent).and_then(|schema| schema.action(action));
         let write = schema.is_none_or(|schema| schema.is_write()) && !self.dry_run;
         if self.dry_run && schema.is_some_and(|schema| schema.is_write() && !schema.dry_run) {
             return Err(Failure::usage(format!(
@@ -87,7 +95,10 @@ impl Call {
         if ask {
             ask::can_be_confirmed(ground, self.yes, &format!("{agent}.{action}"))?;
         }
-        let fleet = ground.open(reach).await?;
+        let fleet = match way {
+            Way::Closed(reach) => ground.open(*reach).await?,
+            Way::Open(fleet) => *fleet,
+        };
         let (pace, tolerance) = (self.call.pace(), self.call.tolerance());
         let resolved = target.resolve(&fleet, write || pace.needs_names()).await?;
         if ask && !self.yes {
@@ -104,6 +115,21 @@ impl Call {
     }
 }
 
+/// The way to the fleet, before or after it was opened.
+enum Way {
+    Closed(Box<Reach>),
+    Open(Box<Connection>),
+}
+
+impl Way {
+    fn schemas(&self) -> &Schemas {
+        match self {
+            Way::Closed(reach) => &reach.schemas,
+            Way::Open(fleet) => &fleet.schemas,
+        }
+    }
+}
+
 impl Connection {
     /// Arguments as the action's schema takes them.
     pub(super) fn arguments<'a>(
@@ -116,7 +142,14 @@ impl Connection {
     }
 }
 
-impl crate::schemas::Schemas {
+impl Schemas {
+    /// The failure of an agent that nobody describes.
+    pub(super) fn no_agent(&self, agent: &str) -> Failure {
+        let known = self.iter().map(|schema| schema.name.as_str());
+        unknown("agent", agent, known)
+            .help("`agents` in orch.toml names folders with schemas; `orch agents` shows what the nodes have")
+    }
+
     /// Arguments as the action's schema takes them: converted, completed, checked.
     fn arguments<'a>(
         &self,
@@ -124,12 +157,7 @@ impl crate::schemas::Schemas {
         action: &str,
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Map<String, Value>, Failure> {
-        let Some(schema) = self.get(agent) else {
-            let known = self.iter().map(|schema| schema.name.as_str());
-            return Err(unknown("agent", agent, known).help(
-                "`agents` in orch.toml names folders with schemas; `orch agents` shows what the nodes have",
-            ));
-        };
+        let Some(schema) = self.get(agent) else { return Err(self.no_agent(agent)) };
         let Some(schema) = schema.action(action) else {
             return Err(unknown("action", action, schema.actions.keys().map(String::as_str))
                 .help(format!("`orch agents {agent}` shows what it can do")));

@@ -7,13 +7,14 @@ use clap::Args;
 use super::failure::Failure;
 use super::flags::GlobalFlags;
 use super::fleet::{config_at_hand, schemas_of};
+use super::knowledge::Knowledge;
 use super::project::Surroundings;
 use super::script::{read_script, tell};
 use crate::config::Environment;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::exit::Exit;
 use crate::report::{Format, Printer, findings_github, findings_json, findings_line, findings_sarif};
-use crate::script::{Known, compile};
+use crate::script::compile;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +24,8 @@ Examples:
   orch check --format sarif scripts/ > orch.sarif
   orch help E0203                           what a code means
 
-Scripts are checked against the schemas of the built-in agents and of the folders in `agents` of orch.toml.
+Scripts are checked against the schemas of the built-in agents and of the folders in `agents` of orch.toml, and against what
+was learnt of the fleet when it was last reached from here: its other agents, and the names of its facts.
 
 Exit codes: 0 no errors; 65 errors, or warnings with --strict; 64 a file that is not there; 78 configuration";
 
@@ -80,10 +82,9 @@ fn checked(file: &Path, global: &GlobalFlags, environment: &Environment) -> Resu
     let source = read_script(file)?;
     let folder = if file == Path::new("-") { None } else { file.parent() };
     let config = config_at_hand(global, environment, folder)?;
-    let schemas = schemas_of(&config)?;
+    let knowledge = Knowledge::new(schemas_of(&config)?, config.memory(environment));
     let around = Surroundings::of(environment, &config, folder, &[])?;
-    let known = Known { schemas: &schemas, library: Some(&around.library), facts: None };
-    Ok(match compile(&source, known) {
+    Ok(match compile(&source, knowledge.known(&around.library)) {
         Ok(compiled) => compiled.warnings().to_vec(),
         Err(faults) => faults,
     })

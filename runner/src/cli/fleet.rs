@@ -1,6 +1,7 @@
 //! The way to the fleet that a command works on: a configured one, or a lab inside of the process.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use orch_link::Dialer;
 use orch_wire::ids::{ActionName, AgentName};
@@ -18,6 +19,7 @@ use crate::client::{
 };
 use crate::config::{Config, Environment, Overrides};
 use crate::exit::{Exit, Tally};
+use crate::fleet_cache::Memory;
 use crate::lab::{Lab, LabConfig};
 use crate::report::{CallView, Printer, Progress, Stream};
 use crate::schemas::Schemas;
@@ -65,11 +67,12 @@ impl Ground<'_> {
             let lab = self.start_lab(LabConfig { nodes, host: flags.lab_host }).await?;
             let mut schemas = Schemas::builtin()?;
             schemas.add_folder(&lab.agents_dir())?;
-            return Ok(Reach { session: lab.session_config(), schemas, lab: Some(lab) });
+            return Ok(Reach { session: lab.session_config(), schemas, memory: None, lab: Some(lab) });
         }
         let config = self.config_from(flags, start)?;
         let session = config.session(self.environment)?;
-        Ok(Reach { session, schemas: schemas_of(&config)?, lab: None })
+        let memory = config.memory(self.environment);
+        Ok(Reach { session, schemas: schemas_of(&config)?, memory, lab: None })
     }
 
     /// The schemas that are known without a fleet.
@@ -102,7 +105,7 @@ impl Ground<'_> {
 
     /// Opens a session to a fleet that was found.
     pub(super) async fn open(&self, reach: Reach) -> Result<Connection, Failure> {
-        let Reach { session, schemas, lab } = reach;
+        let Reach { session, schemas, memory: _, lab } = reach;
         let session = tokio::select! {
             session = Session::connect(session) => session?,
             () = self.interrupts.first() => return Err(self.interrupted()),
@@ -166,6 +169,8 @@ pub(super) fn schemas_of(config: &Config) -> Result<Schemas, Failure> {
 pub(super) struct Reach {
     pub(super) session: SessionConfig,
     pub(super) schemas: Schemas,
+    /// What is remembered of it.
+    pub(super) memory: Option<Memory>,
     pub(super) lab: Option<Lab>,
 }
 
@@ -281,6 +286,11 @@ impl Connection {
         let called = self.session.call(request, progress.sink(), self.cancel.clone()).await;
         progress.close();
         called
+    }
+
+    /// A bar under this title.
+    pub(super) fn progress(&self, title: &str) -> Arc<Progress> {
+        Progress::new(&self.printer, title)
     }
 
     /// Cancelled at the first interrupt.

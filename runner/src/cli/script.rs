@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, CommandFactory};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::ask;
 use super::commit;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
-use super::fleet::{Connection, Ground, Reach};
+use super::fleet::{Connection, Ground};
 use super::params;
+use super::preparing::{Prepared, compiled};
 use super::project::Surroundings;
 use super::root::{Orch, is_json};
 use super::script_output::Stage;
@@ -20,10 +21,7 @@ use crate::config::parse_span;
 use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
-use crate::schemas::Schemas;
-use crate::script::{
-    self, CallRecord, Compiled, Ending, FleetAccess, Grants, Known, Library, RunOptions, RunReport, Standing,
-};
+use crate::script::{self, CallRecord, Ending, FleetAccess, Grants, RunOptions, RunReport, Standing};
 
 /// Longest script or file of parameters that is read.
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -46,7 +44,7 @@ pub(super) struct Script {
 
     /// Parameters of the script
     #[arg(value_name = "NAME=VALUE")]
-    params: Vec<String>,
+    pub(super) params: Vec<String>,
 
     /// Print help; after FILE, the script's parameters
     #[arg(short, long)]
@@ -54,7 +52,7 @@ pub(super) struct Script {
 
     /// More parameters, from a JSON, TOML or YAML file; those of the command line win
     #[arg(long, value_name = "FILE")]
-    params_file: Option<PathBuf>,
+    pub(super) params_file: Option<PathBuf>,
 
     /// Let the script read files outside of the project and the environment, and run programs here:
     /// `read=PATH:PATH`, `env=NAME`, `env=PREFIX*`, `exec=PROGRAM`, with `,` between
@@ -76,7 +74,7 @@ pub(super) struct Script {
     #[command(flatten)]
     manner: MannerFlags,
     #[command(flatten)]
-    fleet: FleetFlags,
+    pub(super) fleet: FleetFlags,
 }
 
 impl Script {
@@ -87,42 +85,20 @@ impl Script {
         let config = ground.config_from(&self.fleet, folder)?;
         let around = Surroundings::of(ground.environment, &config, folder, &self.allow)?;
         if self.help {
-            let compiled =
-                compiled(ground.printer, &source, &ground.schemas(&self.fleet, folder)?, &around.library)?;
+            let knowledge = self.knowledge(ground, &config, folder)?;
+            let compiled = compiled(&source, &knowledge, &around.library)
+                .map_err(|faults| told(ground.printer, &faults, Exit::Data))?;
             ground.printer.data(&params::described(file, &compiled));
             return Ok(Exit::Success);
         }
-        let given = params::given(self.params_file.as_deref(), &self.params)?;
-        let checked = |schemas: &Schemas| self.checked(ground, &source, schemas, &around, &given);
-        // What can be told without a fleet is told first.
-        let early = match self.fleet.lab {
-            Some(_) => None,
-            None => Some(checked(&ground.schemas(&self.fleet, folder)?)?),
-        };
-        let reach = ground.fleet_from(&self.fleet, folder).await?;
-        let checked = match early {
-            Some(checked) => Ok(checked),
-            None => checked(&reach.schemas),
-        };
-        let checked = match checked {
-            Ok(checked) => self.warned(ground, &checked.0).await.map(|()| checked),
-            failed => failed,
-        };
-        let (compiled, params) = match checked {
-            Ok(checked) => checked,
-            Err(failure) => {
-                shut(reach).await;
-                return Err(failure);
-            }
-        };
-        let schemas = reach.schemas.clone();
-        let fleet = ground.open(reach).await?;
+        let Prepared { compiled, params, knowledge, fleet } =
+            Box::pin(self.prepared(ground, &source, &around, &config, folder)).await?;
 
         let stage = Stage::new(ground.printer.clone());
         let cancel = ground.interrupts.token().child_token();
         let options = RunOptions {
             fleet: FleetAccess::session(fleet.session().clone()),
-            schemas,
+            schemas: knowledge.schemas.clone(),
             params,
             output: stage.sink(),
             cancel: cancel.clone(),
@@ -135,14 +111,17 @@ impl Script {
             local: around.local(&stage),
         };
         let run = fleet.session().run();
-        let mut running = std::pin::pin!(script::run(&compiled, options));
         let mut late = false;
-        let report = tokio::select! {
-            report = &mut running => report,
-            () = deadline(self.deadline.or(around.deadline)) => {
-                late = true;
-                cancel.cancel();
-                running.await
+        let report = {
+            let running = script::run(&compiled, options);
+            let mut running = std::pin::pin!(knowledge.while_learning(fleet.session(), running));
+            tokio::select! {
+                report = &mut running => report,
+                () = deadline(self.deadline.or(around.deadline)) => {
+                    late = true;
+                    cancel.cancel();
+                    running.await
+                }
             }
         };
         stage.clear();
@@ -181,28 +160,13 @@ impl Script {
         Ok(exit)
     }
 
-    /// The compiled script with its parameters, when nothing is wrong with either.
-    fn checked(
-        &self,
-        ground: &Ground<'_>,
-        source: &SourceText,
-        schemas: &Schemas,
-        around: &Surroundings,
-        given: &Map<String, Value>,
-    ) -> Result<(Compiled, Map<String, Value>), Failure> {
-        let compiled = compiled(ground.printer, source, schemas, &around.library)?;
-        let params = params::complete(ground, compiled.params(), &self.params, given.clone());
-        compiled.check_params(&params).map_err(|faults| told(ground.printer, &faults, Exit::Usage))?;
-        Ok((compiled, params))
-    }
-
     /// Tells what is hardly meant in a script. A write on the whole fleet must be confirmed.
-    async fn warned(&self, ground: &Ground<'_>, compiled: &Compiled) -> Result<(), Failure> {
-        for warning in compiled.warnings() {
+    pub(super) async fn warned(&self, ground: &Ground<'_>, warnings: &[&Diagnostic]) -> Result<(), Failure> {
+        for warning in warnings {
             tell(ground.printer, warning);
         }
-        let unbounded = |warning: &Diagnostic| warning.code == Code::Unbounded;
-        if self.help || self.yes || !compiled.warnings().iter().any(unbounded) {
+        let unbounded = |warning: &&Diagnostic| warning.code == Code::Unbounded;
+        if self.help || self.yes || !warnings.iter().any(unbounded) {
             return Ok(());
         }
         if !Connection::can_ask(ground.printer) {
@@ -213,12 +177,6 @@ impl Script {
             );
         }
         ask::confirm(ground, "act on the whole fleet?").await
-    }
-}
-
-async fn shut(reach: Reach) {
-    if let Some(lab) = reach.lab {
-        lab.shutdown().await;
     }
 }
 
@@ -238,18 +196,8 @@ fn help(printer: &Printer) -> Exit {
     Exit::Success
 }
 
-fn compiled(
-    printer: &Printer,
-    source: &SourceText,
-    schemas: &Schemas,
-    library: &Library,
-) -> Result<Compiled, Failure> {
-    let known = Known { schemas, library: Some(library), facts: None };
-    script::compile(source, known).map_err(|faults| told(printer, &faults, Exit::Data))
-}
-
 /// Shows what is wrong, and keeps only the exit code.
-fn told(printer: &Printer, faults: &[Diagnostic], exit: Exit) -> Failure {
+pub(super) fn told(printer: &Printer, faults: &[Diagnostic], exit: Exit) -> Failure {
     for fault in faults {
         tell(printer, fault);
     }

@@ -22,6 +22,6 @@ pub mod pure {
 pub use pace::{Pace, Paced, Retry, Tolerance, pieces};
 pub use session::Session;
 pub use types::{
-    CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
-    SessionConfig,
+    CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner,
+    NodeCard, Scope, SessionConfig,
 };

@@ -6,12 +6,12 @@ use orch_wire::card::Card;
 use orch_wire::control::{Change, Entry, Presence, Roster};
 use orch_wire::envelope::{self, Frames};
 use orch_wire::header::Kind;
-use orch_wire::ids::{BrokerName, CollectiveName, NodeName, Party};
+use orch_wire::ids::{BrokerName, CollectiveName, Digest, NodeName, Party};
 use orch_wire::keys::Keys;
 use orch_wire::topic::Topic;
 
 use super::collector::Standing;
-use super::types::Fleet;
+use super::types::{Fleet, NodeCard};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
@@ -19,6 +19,8 @@ struct Known {
     foreign: bool,
     /// Whether its card says that it listens to the session's collective; what has no readable card may.
     listens: bool,
+    /// Digests of its agents and its facts, where its card can be read.
+    has: Option<(Digest, Digest)>,
 }
 
 /// What is known of every node; each card's seal has been checked with the session's own key.
@@ -125,14 +127,26 @@ impl VerifiedRoster {
             away: trusted(Presence::Away),
             left: trusted(Presence::Left),
             foreign: self.foreign(),
+            cards: self.cards(),
         }
+    }
+}
+
+impl VerifiedRoster {
+    fn cards(&self) -> Vec<NodeCard> {
+        let of = |(node, known): (&NodeName, &Known)| {
+            let (agents, facts) = known.has.filter(|_| known.listens && !known.foreign)?;
+            Some(NodeCard { node: node.clone(), here: known.presence == Presence::Here, agents, facts })
+        };
+        self.nodes.iter().filter_map(of).collect()
     }
 }
 
 /// A card counts only if its seal verifies and it is this node's own.
 fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> Known {
     let presence = entry.presence;
-    let Some(card) = &entry.card else { return Known { presence, foreign: false, listens: true } };
+    let unread = Known { presence, foreign: false, listens: true, has: None };
+    let Some(card) = &entry.card else { return unread };
     let frames = Frames {
         topic: card.topic.clone(),
         header: card.header.clone(),
@@ -144,8 +158,9 @@ fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> Known {
             && opened.topic == Topic::Card(entry.node.clone())
             && opened.header.sender == Party::Node(entry.node.clone())
     });
-    let Some(opened) = opened else { return Known { presence, foreign: true, listens: true } };
+    let Some(opened) = opened else { return Known { foreign: true, ..unread } };
     // A body that does not decode says nothing of collectives: the node stays expected.
-    let listens = opened.body::<Card>(keys).map_or(true, |card| card.collectives.contains(collective));
-    Known { presence, foreign: false, listens }
+    let Ok(card) = opened.body::<Card>(keys) else { return unread };
+    let listens = card.collectives.contains(collective);
+    Known { listens, has: Some((card.agents, card.facts)), ..unread }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orch_link::{Dialer, OpenError};
 use orch_wire::header::Stage;
-use orch_wire::ids::{ActionName, AgentName, BrokerName, CallId, CollectiveName, NodeName, RunId};
+use orch_wire::ids::{ActionName, AgentName, BrokerName, CallId, CollectiveName, Digest, NodeName, RunId};
 use orch_wire::keys::Keys;
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::query::Query;
@@ -170,6 +170,21 @@ pub struct Fleet {
     pub left: Vec<NodeName>,
     /// Nodes, here or not, whose card does not verify.
     pub foreign: Vec<NodeName>,
+    /// What the cards of the others say, in name order.
+    pub cards: Vec<NodeCard>,
+}
+
+/// What a node's card says of what it has, so that whoever has seen the same before need not ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeCard {
+    /// The node.
+    pub node: NodeName,
+    /// Whether it is here.
+    pub here: bool,
+    /// Digest of its agents: see [`orch_wire::card::agents_digest`].
+    pub agents: Digest,
+    /// Digest of its facts.
+    pub facts: Digest,
 }
 
 /// What happens during a call, for progress and live output.

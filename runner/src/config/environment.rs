@@ -41,6 +41,8 @@ pub struct Environment {
     pub cwd: PathBuf,
     /// The user's folder of configuration, where it is known.
     pub config_home: Option<PathBuf>,
+    /// The user's folder of what may be thrown away, where it is known.
+    pub cache_home: Option<PathBuf>,
 }
 
 impl Environment {
@@ -54,11 +56,13 @@ impl Environment {
             .iter()
             .filter_map(|(name, _)| Some(((*name).to_owned(), inherited.get(*name)?.clone())))
             .collect();
+        let base = etcetera::choose_base_strategy().ok();
         Self {
             variables,
             inherited: inherited.into(),
             cwd: std::env::current_dir().unwrap_or_default(),
-            config_home: etcetera::choose_base_strategy().ok().map(|base| base.config_dir()),
+            config_home: base.as_ref().map(BaseStrategy::config_dir),
+            cache_home: base.as_ref().map(BaseStrategy::cache_dir),
         }
     }
 
@@ -66,7 +70,8 @@ impl Environment {
     pub fn of(variables: &[(&str, &str)], cwd: impl Into<PathBuf>, config_home: Option<PathBuf>) -> Self {
         let variables: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { inherited: variables.clone().into(), variables, cwd: cwd.into(), config_home }
+        let inherited = variables.clone().into();
+        Self { inherited, variables, cwd: cwd.into(), config_home, cache_home: None }
     }
 
     /// A variable that is set and not empty.

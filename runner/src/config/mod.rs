@@ -2,6 +2,7 @@
 //!
 //! Only here and in `main` the environment and the home folder are read.
 
+mod cache;
 mod environment;
 mod layer;
 mod session;

@@ -9,6 +9,7 @@ mod hostile_broker;
 mod house;
 mod interrupt;
 mod lab;
+mod learning;
 mod node_signals;
 mod policy;
 mod readme;

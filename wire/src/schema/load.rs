@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     ActionSchema, AgentSchema, Aggregate, Display, Effect, InputSchema, MAX_ACTIONS, MAX_FIELDS, MAX_SCHEMA,
-    OutputSchema, Provider, Validator, ValueType,
+    OutputSchema, Provider, Validator, ValueType, pattern::Budget,
 };
 
 /// Longest time limit an agent may ask for: a week, which keeps deadlines far from overflow.
@@ -76,7 +76,7 @@ pub(crate) fn from_toml(text: &str) -> Loaded {
 }
 
 pub(crate) fn from_value(source: Value) -> Loaded {
-    let mut loader = Loader { errors: Vec::new() };
+    let mut loader = Loader { errors: Vec::new(), budget: Budget::default() };
     let schema = loader.agent(source);
     match schema {
         Some(schema) if loader.errors.is_empty() => Ok(schema),
@@ -86,6 +86,7 @@ pub(crate) fn from_value(source: Value) -> Loaded {
 
 struct Loader {
     errors: Vec<SchemaError>,
+    budget: Budget,
 }
 
 /// Reading goes on after a fault, with something harmless in its place; nothing of it is
@@ -359,7 +360,9 @@ impl Loader {
         if !fields.get("validation").is_some_and(Value::is_string) {
             return None;
         }
-        Validator::parse(&text).map_err(|message| self.fault(format!("{place}.validation"), message)).ok()
+        Validator::parse_within(&text, &mut self.budget)
+            .map_err(|message| self.fault(format!("{place}.validation"), message))
+            .ok()
     }
 
     fn max_length(&mut self, place: &str, fields: &Map<String, Value>) -> Option<usize> {

@@ -6,6 +6,21 @@ use crate::query;
 
 /// Compiled size of one expression.
 const COMPILED_LIMIT: usize = 1024 * 1024;
+/// Sizes by which expressions are charged: what one takes is not told, only whether it fits.
+const SIZES: [usize; 3] = [4 * 1024, 64 * 1024, COMPILED_LIMIT];
+/// Longest expression: to read one takes much more memory than its text.
+const SOURCE_BYTES: usize = 4096;
+
+/// What the expressions of one schema may still take once they are compiled. A schema comes from a node too, and thousands of
+/// expressions that are each within their limit would take gigabytes.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(4 * COMPILED_LIMIT)
+    }
+}
 
 /// Compiles the `validation` of an input, to be searched in the value.
 ///
@@ -14,19 +29,37 @@ const COMPILED_LIMIT: usize = 1024 * 1024;
 /// these schemas come from, and a `{` that counts nothing is itself.
 ///
 /// # Errors
-/// With a sentence, when the expression is not valid or too large.
-pub(super) fn compile(source: &str) -> Result<Regex, String> {
+/// With a sentence, when the expression is not valid or too large, alone or with those before it.
+pub(super) fn compile(source: &str, budget: &mut Budget) -> Result<Regex, String> {
+    if source.len() > SOURCE_BYTES {
+        return Err(format!("is longer than {SOURCE_BYTES} bytes"));
+    }
     if let Some(construct) = look_around(source) {
         return Err(format!(
             "the look-around `{construct}` is not supported, since every expression must run in linear time"
         ));
     }
-    RegexBuilder::new(&translated(source))
-        .size_limit(COMPILED_LIMIT)
-        .dfa_size_limit(COMPILED_LIMIT)
-        .nest_limit(64)
-        .build()
-        .map_err(|error| query::explain_regex(&error))
+    let translated = translated(source);
+    let mut last = "the expressions of this schema are too large together".to_owned();
+    for size in SIZES.into_iter().filter(|size| *size <= budget.0) {
+        let built = RegexBuilder::new(&translated)
+            .size_limit(size)
+            .dfa_size_limit(COMPILED_LIMIT)
+            .nest_limit(64)
+            .build();
+        match built {
+            Err(regex::Error::CompiledTooBig(_)) if size < COMPILED_LIMIT => {}
+            built => {
+                budget.0 = budget.0.saturating_sub(size);
+                last = match built {
+                    Ok(regex) => return Ok(regex),
+                    Err(error) => query::explain_regex(&error),
+                };
+                break;
+            }
+        }
+    }
+    Err(last)
 }
 
 /// Longest text between the braces of a count.
@@ -160,7 +193,24 @@ mod tests {
             (r"\bx\\b", r"(?-u:\b)x\\b"),
         ] {
             assert_eq!(translated(source), expected);
-            compile(source).unwrap();
+            compile(source, &mut Budget::default()).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_large_alone_or_together_is_refused() {
+        let mut budget = Budget::default();
+        for _ in 0..3 {
+            compile(r"^\p{L}{20}$", &mut budget).unwrap();
+        }
+        compile("^[a-z]+$", &mut budget).unwrap();
+        let error = compile(r"^\p{L}{20}$", &mut budget).unwrap_err();
+        assert_eq!(error, "the expressions of this schema are too large together");
+        compile("^[a-z]+$", &mut budget).unwrap();
+        let mut fresh = Budget::default();
+        assert!(compile(r"((\p{L}{100}){100}){100}", &mut fresh).unwrap_err().contains("too large"));
+        assert!(compile(&r"\pL".repeat(2000), &mut fresh).unwrap_err().contains("4096"));
+        let mut many = Budget::default();
+        assert_eq!((0..5000).filter(|_| compile("^[a-z]+$", &mut many).is_ok()).count(), 1024);
     }
 }

@@ -192,6 +192,13 @@ impl AgentSchema {
         warnings::of(self)
     }
 
+    /// The text that its digest is of: its JSON with the keys of all objects in order.
+    pub fn canonical(&self) -> String {
+        let mut source = self.source.clone();
+        source.sort_all_objects();
+        source.to_string()
+    }
+
     /// An action by its name.
     pub fn action(&self, name: &str) -> Option<&ActionSchema> {
         self.actions.get(name)

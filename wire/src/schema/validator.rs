@@ -52,6 +52,11 @@ impl Validator {
     /// # Errors
     /// With a sentence, on the name of no validator and on an invalid expression.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_within(text, &mut pattern::Budget::default())
+    }
+
+    /// The same, of a schema with more expressions.
+    pub(super) fn parse_within(text: &str, budget: &mut pattern::Budget) -> Result<Self, String> {
         let named = match text {
             "shellsafe" => Self::Shellsafe,
             "ipv4address" => Self::Ipv4Address,
@@ -64,8 +69,8 @@ impl Validator {
             "array" => Self::Array,
             "hash" => Self::Hash,
             "" => return Err("is empty; `.` accepts any text of at least one character".into()),
-            name if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => published(name)?,
-            source => Self::Pattern { source: source.to_owned(), regex: pattern::compile(source)? },
+            name if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => published(name, budget)?,
+            source => Self::Pattern { source: source.to_owned(), regex: pattern::compile(source, budget)? },
         };
         Ok(named)
     }
@@ -125,7 +130,7 @@ const PUBLISHED: [(&str, &str, &str); 6] = [
     ),
 ];
 
-fn published(name: &str) -> Result<Validator, String> {
+fn published(name: &str, budget: &mut pattern::Budget) -> Result<Validator, String> {
     let Some((_, what, source)) = PUBLISHED.into_iter().find(|(known, ..)| *known == name) else {
         return Err(format!(
             "`{name}` is no known validator (shellsafe, ipv4address, ipv6address, ipaddress, integer, float, number, \
@@ -134,7 +139,7 @@ fn published(name: &str) -> Result<Validator, String> {
             PUBLISHED.map(|(name, ..)| name).join(", ")
         ));
     };
-    Ok(Validator::Published { what, regex: pattern::compile(source)? })
+    Ok(Validator::Published { what, regex: pattern::compile(source, budget)? })
 }
 
 /// Refuses every character a POSIX shell, or one of its usual descendants, reads as more

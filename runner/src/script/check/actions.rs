@@ -111,6 +111,7 @@ impl Checker<'_> {
             self.call_arguments(frame, &schema, action, given, position);
         }
         self.unbounded(frame, traits, &schema, action, position);
+        self.differing(frame, &schema, action, position);
         Ty::Results(Some(Called { agent: agent.clone(), action: name.into() }))
     }
 
@@ -137,6 +138,7 @@ impl Checker<'_> {
         let Some(action) = self.known_action(frame, &schema, name, at) else { return Ty::Results(None) };
         self.call_arguments(frame, &schema, action, arguments.written.get(1), position);
         self.unbounded(frame, traits, &schema, action, position);
+        self.differing(frame, &schema, action, at);
         Ty::Results(Some(Called { agent: agent.into(), action: name.into() }))
     }
 

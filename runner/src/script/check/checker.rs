@@ -100,6 +100,8 @@ pub(super) struct Checker<'a> {
     read: HashSet<(usize, String)>,
     /// Variables of the top level that nothing there uses: functions may still.
     unused: Vec<(usize, Variable)>,
+    /// Agents, and actions, of which it was told how nodes differ.
+    pub(super) told: HashSet<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -129,6 +131,7 @@ impl<'a> Checker<'a> {
             constants: HashMap::new(),
             read: HashSet::new(),
             unused: Vec::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -136,7 +139,8 @@ impl<'a> Checker<'a> {
     pub(super) fn run(mut self) -> Vec<Diagnostic> {
         for file in 0..self.files.0.len() {
             if let (Some(at), Some(tokens)) = (self.files.0.get(file), self.tokens(file)) {
-                let faults = shadow::faults(self.engine, &at.ast, &at.source, tokens);
+                let faults =
+                    shadow::faults(self.engine, &at.ast, &at.source, tokens, |action| self.is_meant(action));
                 self.findings.extend(faults);
             }
             self.top_level(file);
@@ -208,6 +212,11 @@ impl<'a> Checker<'a> {
             let span = self.span(file, position);
             self.found_at(file, span, finding);
         }
+    }
+
+    /// Whether nothing is told now.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent > 0
     }
 
     pub(super) fn found_at(&mut self, file: usize, span: Span, finding: Diagnostic) {

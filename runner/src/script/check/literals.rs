@@ -136,11 +136,20 @@ impl Checker<'_> {
     fn fact(&mut self, frame: &Frame, name: &str, span: crate::diagnostic::Span) {
         let Some(facts) = self.known.facts else { return };
         let reserved = ["identity", "collective", "agent"];
-        if facts.is_empty() || facts.contains(name) || reserved.contains(&name) {
+        // Elements of lists are not among the names.
+        let is_element = name.split('.').any(|part| part.parse::<usize>().is_ok());
+        if facts.is_empty() || facts.contains(name) || reserved.contains(&name) || is_element {
             return;
         }
-        let near = facts.iter().map(|fact| (strsim::damerau_levenshtein(name, fact), fact)).min();
-        if let Some((1..=2, near)) = near {
+        // Two edits make any other word of a short one.
+        let length = name.chars().count();
+        let most = if length < 5 { 1 } else { 2 };
+        let near = facts
+            .iter()
+            .filter(|fact| fact.len().abs_diff(name.len()) <= most && length <= 80)
+            .map(|fact| (strsim::damerau_levenshtein(name, fact), fact))
+            .min();
+        if let Some((_, near)) = near.filter(|(distance, _)| *distance <= most) {
             let finding =
                 Diagnostic::error(Code::UnknownFact, format!("no node is known to have a fact `{name}`"))
                     .as_warning()

@@ -10,6 +10,7 @@
 //! | `statements.rs`, `expressions.rs` | the walk |
 //! | `functions.rs`, `builtins.rs`, `literals.rs` | calls of functions, and arguments that are written out |
 //! | `actions.rs` | calls of actions, and the fields of their results |
+//! | `fleet.rs` | where nodes differ from each other or from the project |
 //! | `captures.rs`, `shadow.rs`, `lints.rs` | what closures may change; functions in the place of methods; what is hardly meant |
 
 mod actions;
@@ -17,6 +18,7 @@ mod builtins;
 mod captures;
 mod checker;
 mod expressions;
+mod fleet;
 mod functions;
 mod known;
 mod lints;

@@ -12,12 +12,13 @@ use crate::script::functions::Agent;
 use crate::script::program::Tokens;
 use crate::script::types::{Node, OneResult, Results, Selection};
 
-/// A diagnostic for each function that takes the place of a method.
+/// A diagnostic for each function that takes the place of a method, where the action of that name `counts`.
 pub(crate) fn faults(
     engine: &Engine,
     ast: &AST,
     source: &SourceText,
     tokens: &Tokens<'_>,
+    counts: impl Fn(&str) -> bool,
 ) -> Vec<Diagnostic> {
     let functions: Vec<_> = ast.iter_functions().filter(|function| function.this_type.is_none()).collect();
     if functions.is_empty() {
@@ -40,8 +41,10 @@ pub(crate) fn faults(
         false,
     );
     let shadows = functions.iter().filter_map(|function| {
-        let taken = |(name, arguments, _): &&(String, usize, TypeId)| {
-            name == function.name && *arguments == function.params.len() + 1
+        let taken = |(name, arguments, receiver): &&(String, usize, TypeId)| {
+            name == function.name
+                && *arguments == function.params.len() + 1
+                && (*receiver != TypeId::of::<Agent>() || counts(name))
         };
         let (name, _, receiver) = methods.iter().find(taken)?;
         let what = if *receiver == TypeId::of::<Agent>() { "action" } else { "method" };
