@@ -219,7 +219,7 @@ impl Group {
             Some(Listed {
                 name: AgentName::new(text("name")?).ok()?,
                 version: text("version")?.chars().take(VERSION_CHARS).collect(),
-                schema: Digest::try_from(text("digest")?.to_owned()).ok()?,
+                schema: text("digest")?.parse().ok()?,
             })
         };
         let Some(list) = told.as_array().filter(|list| list.len() <= AGENTS) else { return false };
