@@ -11,6 +11,7 @@ mod check;
 mod commit;
 mod completions;
 mod config;
+mod dry_run;
 mod facts;
 mod failure;
 mod find;

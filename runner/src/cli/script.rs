@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::ask;
 use super::commit;
+use super::dry_run;
 use super::failure::{Failure, chain};
 use super::flags::{FleetFlags, MannerFlags};
 use super::fleet::{Connection, Ground};
@@ -30,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   orch script examples/first.orch --lab 5
   orch script deploy.orch version=1.4.2 tier=role::web
+  orch script deploy.orch version=1.4.2 --dry-run     what it would do, without doing it
   orch script deploy.orch --help                      the script's own parameters
   orch script deploy.orch --allow env=HOME,read=/etc/shop,exec=git
   orch script inventory.orch --format json | jq .emitted";
@@ -66,6 +68,10 @@ pub(super) struct Script {
     /// Time limit of each action on each node [default: the agent's]
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     timeout: Option<Duration>,
+
+    /// Change nothing: what reads is done, actions that can say what they would change are asked for it, all else is listed
+    #[arg(long)]
+    dry_run: bool,
 
     /// Ask nothing: a write on the whole fleet is meant
     #[arg(long)]
@@ -108,6 +114,7 @@ impl Script {
             commit: folder
                 .map(|folder| ground.environment.cwd.join(folder))
                 .and_then(|folder| commit::of(&folder)),
+            dry_run: self.dry_run,
             local: around.local(&stage),
         };
         let run = fleet.session().run();
@@ -166,7 +173,7 @@ impl Script {
             tell(ground.printer, warning);
         }
         let unbounded = |warning: &&Diagnostic| warning.code == Code::Unbounded;
-        if self.help || self.yes || !warnings.iter().any(unbounded) {
+        if self.help || self.yes || self.dry_run || !warnings.iter().any(unbounded) {
             return Ok(());
         }
         if !Connection::can_ask(ground.printer) {
@@ -223,6 +230,10 @@ fn shown(printer: &Printer, report: &RunReport) {
     if let Ending::Failed(diagnostic) = &report.ending {
         tell(printer, diagnostic);
     }
+    if let Some(would) = &report.would {
+        let ended = matches!(report.ending, Ending::Finished);
+        printer.say(&dry_run::summary(would, &report.calls, ended));
+    }
 }
 
 fn document(run: &str, source: &SourceText, report: &RunReport, exit: Exit) -> Value {
@@ -234,6 +245,10 @@ fn document(run: &str, source: &SourceText, report: &RunReport, exit: Exit) -> V
         "unanswered": report.tally.unanswered,
         "exit": exit.code(),
     });
+    if let (Some(would), Some(document)) = (&report.would, document.as_object_mut()) {
+        document.insert("dry_run".to_owned(), Value::Bool(true));
+        document.insert("would".to_owned(), json!(would));
+    }
     if let (Ending::Failed(diagnostic), Some(document)) = (&report.ending, document.as_object_mut()) {
         document.insert("error".to_owned(), serde_json::to_value(diagnostic).unwrap_or_default());
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::dry_run;
 use super::script::{record_json, record_view, tell};
 use crate::client::{Discovery, EventSink};
 use crate::report::{Format, Printer, Progress, Stream, clean, names};
@@ -108,6 +109,10 @@ impl Stage {
                 self.event(|| json!({ "event": "rollout", "text": message }));
                 let style = self.printer.style(Stream::Err);
                 self.aside(|| self.printer.say(&style.strong(&clean(&message))));
+            }
+            Output::Would(would) => {
+                self.event(|| dry_run::event(&would));
+                self.aside(|| dry_run::tell(&self.printer, &would));
             }
             Output::Deferred { count, interrupted } => {
                 self.clear();

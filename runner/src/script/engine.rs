@@ -1,8 +1,11 @@
 //! The engine: its limits, its hooks, and every function of the language.
 
+use std::sync::Arc;
+
 use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{Dynamic, Engine, OptimizationLevel};
 
+use super::dry::{self, DryRun};
 use super::errors;
 use super::functions::{limit_sizes, register_actions};
 use super::program::register_names;
@@ -57,7 +60,7 @@ pub(crate) fn engine(schemas: &Schemas) -> Engine {
     vocabulary::register(&mut engine);
     limit_sizes(&mut engine);
     register_actions(&mut engine, schemas);
-    share_by_clone(&mut engine);
+    share_by_clone(&mut engine, None);
     engine
 }
 
@@ -66,6 +69,10 @@ pub(crate) fn engine_of(run: &SharedRun) -> Engine {
     let mut engine = engine(&run.schemas);
     engine.set_default_tag(Dynamic::from(run.clone()));
     connect(&mut engine, run);
+    if let Some(dry) = &run.dry {
+        dry::teach(&mut engine, run);
+        share_by_clone(&mut engine, Some(dry.clone()));
+    }
     let memory = Memory::watch();
     engine.on_progress(move |operations| {
         // A look takes a lock; one in 64 operations is soon enough. A text that is doubled grows faster than that.
@@ -80,15 +87,22 @@ pub(crate) fn engine_of(run: &SharedRun) -> Engine {
 /// A closure turns what it captures into a cell, and a method on a cell locks it for as long as it lasts: a closure that
 /// reads the selection whose method runs it would find it locked. Selections and results never change, so that they
 /// are read as clones. What `catch` is given for an error of the engine is read as an error like all others.
-fn share_by_clone(engine: &mut Engine) {
+fn share_by_clone(engine: &mut Engine, dry: Option<Arc<DryRun>>) {
     #[expect(
         deprecated,
         reason = "the hook is not deprecated: its marker says that it may change, and the version is pinned"
     )]
-    engine.on_var(|name, _, context| {
+    engine.on_var(move |name, _, context| {
         let Some(value) = context.scope().get(name) else { return Ok(None) };
+        if let Some((dry, unknown)) = dry.as_ref().zip(dry::Unknown::of_value(value)) {
+            dry.read(name, unknown)?;
+        }
         if !value.is_shared() {
-            return Ok(errors::of_engine(value).map(Dynamic::from));
+            let caught = errors::of_engine(value);
+            if let Some(stop) = caught.as_ref().and_then(|error| dry::stop_of_caught(&error.message)) {
+                return Err(stop);
+            }
+            return Ok(caught.map(Dynamic::from));
         }
         // By `read_lock`, which gives up: to ask a cell that is locked elsewhere for its type would panic.
         let own = (value.read_lock::<Selection>().map(|selection| Dynamic::from(selection.clone())))

@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, Engine, EvalAltResult, LexError, ParseErrorType, Position};
 
+use super::dry::{Stop, is_refusal};
 use super::nearest::nearest;
 use super::program::{Files, Tokens, function_names, point};
 use super::run::Memory;
@@ -190,6 +191,10 @@ fn message(engine: &Engine, schemas: &Schemas, error: &EvalAltResult) -> Diagnos
             Diagnostic::error(Code::Limit, format!("the script takes more than {most} of memory"))
                 .help("look at what grows: a text or a list that is added to in a loop")
         }
+        EvalAltResult::ErrorTerminated(why, _) if why.is::<Stop>() => {
+            let origin = why.read_lock::<Stop>().map(|stop| stop.origin.to_string()).unwrap_or_default();
+            undecided(&format!("{origin}, which was not done"))
+        }
         EvalAltResult::ErrorTerminated(..) => Diagnostic::error(Code::Interrupted, "the run was interrupted"),
         EvalAltResult::ErrorTooManyOperations(_)
         | EvalAltResult::ErrorTooManyVariables(_)
@@ -198,8 +203,14 @@ fn message(engine: &Engine, schemas: &Schemas, error: &EvalAltResult) -> Diagnos
         EvalAltResult::ErrorStackOverflow(_) => {
             Diagnostic::error(Code::Limit, "functions call each other too deep")
         }
+        other if is_refusal(&other.to_string()) => undecided("something that was not done"),
         _ => Diagnostic::error(Code::Runtime, bare(error)),
     }
+}
+
+/// A dry run that cannot go on.
+fn undecided(what: &str) -> Diagnostic {
+    Diagnostic::error(Code::DryRun, format!("the dry run stops here: what comes next depends on {what}"))
 }
 
 /// The engine's message without the position, which stands beside the excerpt.

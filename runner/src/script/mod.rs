@@ -11,6 +11,7 @@
 //! | `vocabulary.rs`, `signature.rs`, `reference.rs` | how functions are described; the page made of it |
 //! | `functions/` | the functions of the language, one file per family |
 //! | `types/` | the values of the language |
+//! | `dry/` | a dry run: what was not done, and the values that nobody knows for it |
 //! | `local/` | what a script reaches on the operator's machine, and what allows it |
 //! | `rollout/` | roll-outs without a fleet: which nodes go together, how each ends |
 //! | `run/` | one run: thread, shared state, way to the nodes, output |
@@ -18,6 +19,7 @@
 //! | `errors.rs`, `queries.rs`, `nearest.rs` | errors of the engine as diagnostics; queries; suggestions |
 
 mod check;
+mod dry;
 mod engine;
 mod errors;
 mod functions;
@@ -33,6 +35,7 @@ mod types;
 mod vocabulary;
 
 pub use check::Known;
+pub use dry::Would;
 pub use local::{Grants, Local, Permissions, Project, SecretPrompt};
 pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use reference::reference;

@@ -2,12 +2,16 @@
 
 use orch_wire::query::{ParseError, Query, QueryFault};
 
+use super::dry::{Unknown, is_unknown_text};
 use super::types::{Failure, Kind, Outcome};
 use crate::diagnostic::{Code, Diagnostic, SourceText, Span};
 use crate::schemas::Schemas;
 
 /// Parses and checks a query of a script.
 pub(crate) fn query(schemas: &Schemas, text: &str) -> Outcome<Query> {
+    if is_unknown_text(text) {
+        return Err(Unknown::in_text().stop());
+    }
     let query = Query::parse(text).map_err(|error| malformed(text, &error))?;
     match refusal(schemas, &query) {
         Some(fault) => Err(refused(text, fault).into()),

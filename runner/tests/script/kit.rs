@@ -50,6 +50,8 @@ pub(crate) fn schemas() -> Schemas {
             {"action": "restart", "description": "d", "effect": "write",
                 "input": {"service": input, "mode": mode},
                 "output": {"status": {"description": "d", "display_as": "Status", "type": "string"}}},
+            {"action": "reload", "description": "d", "effect": "write", "dry_run": true, "input": {"service": input},
+                "output": {"status": {"description": "d", "display_as": "Status", "type": "string"}}},
         ]
     });
     let package = json!({
@@ -122,6 +124,8 @@ fn answer(node: &NodeName, request: &CallRequest) -> NodeResult {
             ..ok(json!({}))
         },
         ("service", "restart") => ok(json!({"status": "running"})),
+        ("service", "reload") if request.dry_run => ok(json!({"status": "would reload"})),
+        ("service", "reload") => ok(json!({"status": "reloaded"})),
         ("package", "status") => ok(json!({"ensure": "1.2", "node": "an output"})),
         other => panic!("not in this fleet: {other:?}"),
     }
@@ -161,7 +165,8 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
     FleetAccess::answering(
         run,
         move |request, _, cancel| {
-            calls.add(format!("{}.{} {}", request.agent, request.action, described(&request.scope)));
+            let dry = if request.dry_run { "dry " } else { "" };
+            calls.add(format!("{dry}{}.{} {}", request.agent, request.action, described(&request.scope)));
             let (targets, unanswered) = match &request.scope {
                 Scope::All => (everyone(), Vec::new()),
                 Scope::Query(query) => (heard(matching(query)), unanswered()),
@@ -297,6 +302,7 @@ pub(crate) struct Trial {
     pub(crate) params: Map<String, Value>,
     pub(crate) lossy: &'static [&'static str],
     pub(crate) dead: bool,
+    pub(crate) dry_run: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) skip: CancellationToken,
     pub(crate) log: Log,
@@ -340,6 +346,7 @@ impl Trial {
             timeout: None,
             manner: Manner::default(),
             commit: None,
+            dry_run: self.dry_run,
         };
         let report = run(&script, options).await;
         Ran {

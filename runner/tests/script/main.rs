@@ -5,6 +5,7 @@
 mod branches;
 mod calls;
 mod check;
+mod dry_run;
 mod errors;
 mod files;
 mod flow;

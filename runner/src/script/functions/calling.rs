@@ -7,17 +7,18 @@ use orch_wire::ids::{ActionName, AgentName, NodeName};
 use orch_wire::nodeset::natural_order;
 use orch_wire::outcome::{Counts, NodeResult};
 use orch_wire::schema::{ActionSchema, AgentSchema};
-use rhai::{Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 use serde_json::Value;
 
 use crate::client::{CallError, CallReport, CallRequest, Manner, Paced, Scope, Tolerance, pieces};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
+use crate::script::dry::{DryRun, Place, holds_unknown, masked};
 use crate::script::nearest::nearest;
 use crate::script::run::{Branch, CallRecord, Output, Standing};
 use crate::script::types::{
     Call, Failure, Found, Kind, Node, Outcome, Results, Secrets, Selection, folded, interrupted, lost,
-    map_to_json, quoted, usage,
+    map_to_json, quoted, type_of, usage,
 };
 use crate::script::vocabulary::{Example, Family, Function};
 
@@ -64,9 +65,14 @@ fn action<'a>(schema: &'a AgentSchema, name: &str) -> Outcome<&'a ActionSchema> 
     .into())
 }
 
-fn invoke(selection: &mut Selection, name: &str, args: Map) -> Outcome<Results> {
+fn invoke(
+    context: NativeCallContext<'_>,
+    selection: &mut Selection,
+    name: &str,
+    args: Map,
+) -> Outcome<Dynamic> {
     let (schema, action) = described(selection, name)?;
-    call(selection, &schema, &action, &args)
+    call(&context, selection, &schema, &action, &args)
 }
 
 /// The action of a name such as `service.status`.
@@ -95,13 +101,28 @@ fn checked(
 }
 
 /// The whole road of a call: check, resolve, send, wait, record, judge.
-fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map) -> Outcome<Results> {
+fn call(
+    context: &NativeCallContext<'_>,
+    selection: &Selection,
+    schema: &Arc<AgentSchema>,
+    name: &str,
+    args: &Map,
+) -> Outcome<Dynamic> {
     let run = &selection.run;
     let action = action(schema, name)?;
     Branch::check()?;
+    if let Some(dry) = &run.dry {
+        let is_unknown = args.values().any(|value| holds_unknown(value).is_some());
+        if !is_unknown {
+            checked(schema, action, args)?;
+        }
+        if is_unknown || is_only_listed(selection, action) {
+            return listed(context, dry, &Made::of(selection, schema, action)?, args);
+        }
+    }
     let args = checked(schema, action, args)?;
     let made = Made::of(selection, schema, action)?;
-    let Some(targets) = made.targets()? else { return Ok(Results::all(made.came(CallReport::default()))) };
+    let Some(targets) = made.targets()? else { return Ok(made.nobody()) };
     let request = made.request(targets, args)?;
     run.say(Output::CallBegins { agent: schema.name.clone(), action: name.to_owned(), quiet: made.quiet });
     let masked = action.masked(request.args.clone());
@@ -118,7 +139,22 @@ fn call(selection: &Selection, schema: &Arc<AgentSchema>, name: &str, args: &Map
         (Err(error @ CallError::Disconnected(_)), Some(nodes)) => unsent(nodes, &error),
         (Err(error), _) => return Err(made.lost(&error)),
     };
-    made.judged(masked, report)
+    made.judged(masked, report).map(Dynamic::from)
+}
+
+/// Whether a dry run cannot send this: it would change something, and cannot say what.
+fn is_only_listed(selection: &Selection, action: &ActionSchema) -> bool {
+    action.is_write() && !action.dry_run && !selection.options.dry_run
+}
+
+/// Lists a call in the place of making it.
+fn listed(context: &NativeCallContext<'_>, dry: &DryRun, made: &Made<'_>, args: &Map) -> Outcome<Dynamic> {
+    made.selection.resolve()?;
+    let Some(Scope::Nodes(nodes)) = made.targets()? else { return Ok(made.nobody()) };
+    let name = (made.schema.name.as_str(), made.action.name.as_str());
+    let run = &made.selection.run;
+    let args = masked(made.action, args);
+    Ok(Dynamic::from(dry.call(run, name, Some(nodes), args, Place::of(context, run))?))
 }
 
 /// Calls an action on each node with arguments of its own.
@@ -127,22 +163,29 @@ fn invoke_each(
     selection: &mut Selection,
     name: &str,
     arguments: FnPtr,
-) -> Outcome<Results> {
+) -> Outcome<Dynamic> {
     let run = selection.run.clone();
     let (schema, name) = described(selection, name)?;
     let action = action(&schema, &name)?;
     Branch::check()?;
     selection.resolve()?;
     let made = Made::of(selection, &schema, action)?;
-    let Some(Scope::Nodes(nodes)) = made.targets()? else {
-        return Ok(Results::all(made.came(CallReport::default())));
-    };
+    let Some(Scope::Nodes(nodes)) = made.targets()? else { return Ok(made.nobody()) };
     // All arguments are known and good before the first message.
     let mut own = HashMap::with_capacity(nodes.len());
     for node in &nodes {
         let args = Node::new(node.clone(), selection.clone());
-        let args: Map = arguments.call_within_context(&context, (args,))?;
+        let args: Dynamic = arguments.call_within_context(&context, (args,))?;
+        if let (Some(_), Some(dry)) = (holds_unknown(&args), &run.dry) {
+            return listed(&context, dry, &made, &Map::new());
+        }
+        let Some(args) = args.clone().try_cast::<Map>() else {
+            return Err(usage(format!("the arguments of a call are a map, not {}", type_of(&args))));
+        };
         own.insert(node.clone(), checked(&schema, action, &args)?);
+    }
+    if let Some(dry) = run.dry.as_ref().filter(|_| is_only_listed(selection, action)) {
+        return listed(&context, dry, &made, &Map::new());
     }
     let request = made.request(Scope::Nodes(nodes.clone()), serde_json::Map::new())?;
     run.say(Output::CallBegins { agent: schema.name.clone(), action: name, quiet: made.quiet });
@@ -151,7 +194,7 @@ fn invoke_each(
         Err(error @ CallError::Disconnected(_)) => unsent(nodes, &error),
         Err(error) => return Err(made.lost(&error)),
     };
-    made.judged(serde_json::Map::new(), report)
+    made.judged(serde_json::Map::new(), report).map(Dynamic::from)
 }
 
 /// Arguments of each node's own.
@@ -163,6 +206,8 @@ struct Made<'a> {
     schema: &'a Arc<AgentSchema>,
     action: &'a ActionSchema,
     quiet: bool,
+    /// Nodes say what they would change, and change nothing.
+    dry_run: bool,
 }
 
 impl<'a> Made<'a> {
@@ -178,7 +223,13 @@ impl<'a> Made<'a> {
         }
         // Whoever waits for a condition does not want to see every look at it.
         let quiet = selection.options.quiet || Branch::is_polling();
-        Ok(Self { selection, schema, action, quiet })
+        let dry_run = selection.options.dry_run || (selection.run.dry.is_some() && action.is_write());
+        Ok(Self { selection, schema, action, quiet, dry_run })
+    }
+
+    /// What comes of a call on no nodes.
+    fn nobody(&self) -> Dynamic {
+        Dynamic::from(Results::all(self.came(CallReport::default())))
     }
 
     /// Whom it goes to; none where there is nobody.
@@ -197,7 +248,7 @@ impl<'a> Made<'a> {
     }
 
     fn request(&self, scope: Scope, args: serde_json::Map<String, Value>) -> Outcome<CallRequest> {
-        let Self { selection, schema, action, quiet } = self;
+        let Self { selection, schema, action, quiet, dry_run } = self;
         let (run, options) = (&selection.run, selection.options);
         Ok(CallRequest {
             scope,
@@ -206,10 +257,10 @@ impl<'a> Made<'a> {
             action: named(ActionName::new(&action.name))?,
             args,
             timeout: options.timeout.or(run.timeout).unwrap_or(schema.timeout),
-            write: action.is_write() && !options.dry_run,
+            write: action.is_write() && !dry_run,
             script: Some(run.digest.clone()),
             commit: run.commit.clone(),
-            dry_run: options.dry_run,
+            dry_run: *dry_run,
             manner: Manner { stream: run.manner.stream && !quiet, ..run.manner },
             resend: None,
         })
@@ -266,7 +317,7 @@ impl<'a> Made<'a> {
 
     /// Records what came of it, and raises an error when more nodes are bad than tolerated.
     fn judged(&self, masked: serde_json::Map<String, Value>, mut report: CallReport) -> Outcome<Results> {
-        let Self { selection, schema, action, quiet } = self;
+        let Self { selection, schema, action, quiet, .. } = self;
         let run = &selection.run;
         report.results.sort_by(|a, b| natural_order(a.node.as_str(), b.node.as_str()));
         if !selection.is_resolved() {
@@ -357,11 +408,11 @@ pub(crate) fn register_actions(engine: &mut Engine, schemas: &Schemas) {
     for name in actions {
         let (plain, with_args) = (name.to_owned(), name.to_owned());
         engine
-            .register_fn(name, move |agent: &mut Agent| {
-                call(&agent.selection, &agent.schema, &plain, &Map::new())
+            .register_fn(name, move |context: NativeCallContext<'_>, agent: &mut Agent| {
+                call(&context, &agent.selection, &agent.schema, &plain, &Map::new())
             })
-            .register_fn(name, move |agent: &mut Agent, args: Map| {
-                call(&agent.selection, &agent.schema, &with_args, &args)
+            .register_fn(name, move |context: NativeCallContext<'_>, agent: &mut Agent, args: Map| {
+                call(&context, &agent.selection, &agent.schema, &with_args, &args)
             });
     }
 }
@@ -422,9 +473,12 @@ pub(super) const FAMILY: Family = Family {
             },
             register: |engine| {
                 engine
-                    .register_fn("invoke", |selection: &mut Selection, name: &str| {
-                        invoke(selection, name, Map::new())
-                    })
+                    .register_fn(
+                        "invoke",
+                        |context: NativeCallContext<'_>, selection: &mut Selection, name: &str| {
+                            invoke(context, selection, name, Map::new())
+                        },
+                    )
                     .register_fn("invoke", invoke);
             },
         },

@@ -4,6 +4,7 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::Value;
 
 use crate::node_file::without_place;
+use crate::script::dry::Place;
 use crate::script::local;
 use crate::script::run::Run;
 use crate::script::types::{Failure, Kind, Outcome, Secret, from_json};
@@ -11,6 +12,15 @@ use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 fn read_text(context: NativeCallContext<'_>, path: &str) -> Outcome<String> {
     Ok(local::read_text(&Run::of(&context)?.local, path)?.0)
+}
+
+fn write_text(context: &NativeCallContext<'_>, path: &str, text: &str, private: bool) -> Outcome<()> {
+    let run = Run::of(context)?;
+    let Some(dry) = &run.dry else { return local::write_text(&run.local, path, text, private) };
+    // What is not allowed would fail, and is told.
+    local::may_write(&run.local, path)?;
+    dry.does(&run, format!("write `{path}`"), Place::of(context, &run));
+    Ok(())
 }
 
 /// What a parser says of a text: line and column, where it knows them, and what it could not take.
@@ -132,10 +142,10 @@ pub(super) const FAMILY: Family = Family {
             register: |engine| {
                 engine
                     .register_fn("write_text", |context: NativeCallContext<'_>, path: &str, text: &str| {
-                        local::write_text(&Run::of(&context)?.local, path, text, false)
+                        write_text(&context, path, text, false)
                     })
                     .register_fn("write_text", |context: NativeCallContext<'_>, path: &str, text: Secret| {
-                        local::write_text(&Run::of(&context)?.local, path, text.reveal(), true)
+                        write_text(&context, path, text.reveal(), true)
                     });
             },
         },

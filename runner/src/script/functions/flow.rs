@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rhai::{Dynamic, FnPtr, NativeCallContext};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 
+use crate::script::dry::{Place, Unknown};
 use crate::script::run::{Branch, Run};
 use crate::script::types::{Failure, Kind, Outcome, interrupted, span, usage};
 use crate::script::vocabulary::{Example, Family, Function, no_types};
@@ -22,6 +23,9 @@ fn sleep(context: NativeCallContext<'_>, time: Dynamic) -> Outcome<()> {
 
 /// Pauses, but not past the end of the run.
 pub(super) fn pause(run: &Run, time: Duration) -> Outcome<()> {
+    if run.dry.is_some() {
+        return Branch::check();
+    }
     // The timer is made inside of the runtime: this thread is none of its own.
     let whole = run
         .runtime
@@ -36,15 +40,21 @@ fn wait_until(context: NativeCallContext<'_>, limit: Dynamic, every: Dynamic, ho
     let every = span(&every).map_err(usage)?.max(SHORTEST);
     let began = Instant::now();
     loop {
-        let answer = Branch::poll(|| holds.call_within_context::<bool>(&context, ()));
+        let answer = Branch::poll(|| truth(holds.call_within_context::<Dynamic>(&context, ())?));
         let why = match answer {
-            Ok(true) => return Ok(()),
-            Ok(false) => None,
+            Ok(Some(true)) => return Ok(()),
+            Ok(_) => None,
             Err(error) => match Failure::within(&error) {
                 Some(failure) if failure.kind == Kind::Call => Some(failure),
                 _ => return Err(error),
             },
         };
+        if let Some(dry) = &run.dry {
+            // What it waits for may be what was not done.
+            let does = format!("wait up to {} for the condition", shown(limit));
+            dry.does(&run, does, Place::of(&context, &run));
+            return Ok(());
+        }
         let left = limit.saturating_sub(began.elapsed());
         if left.is_zero() {
             let failure =
@@ -57,6 +67,19 @@ fn wait_until(context: NativeCallContext<'_>, limit: Dynamic, every: Dynamic, ho
             return Err(failure.into());
         }
         pause(&run, every.min(left))?;
+    }
+}
+
+/// What a condition gave; none where nobody knows.
+fn truth(answer: Dynamic) -> Outcome<Option<bool>> {
+    match answer.as_bool() {
+        Ok(holds) => Ok(Some(holds)),
+        Err(_) if answer.is::<Unknown>() => Ok(None),
+        Err(found) => {
+            let wrong =
+                EvalAltResult::ErrorMismatchOutputType("bool".to_owned(), found.to_owned(), Position::NONE);
+            Err(wrong.into())
+        }
     }
 }
 

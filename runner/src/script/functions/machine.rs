@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 
+use crate::script::dry::{Place, Unknown, holds_unknown};
 use crate::script::local::Program;
 use crate::script::run::{Branch, Run};
 use crate::script::types::{Failure, Kind, Outcome, Secret, span, type_of, usage};
@@ -52,9 +53,15 @@ impl Options {
     }
 }
 
-fn exec(context: NativeCallContext<'_>, argv: Array, options: Map) -> Outcome<Map> {
+fn exec(context: NativeCallContext<'_>, argv: Array, options: Map) -> Outcome<Dynamic> {
     let run = Run::of(&context)?;
     Branch::check()?;
+    if let (Some(dry), Some(unknown)) =
+        (&run.dry, argv.iter().chain(options.values()).find_map(holds_unknown))
+    {
+        dry.does(&run, "run a program with what is unknown".to_owned(), Place::of(&context, &run));
+        return Ok(Dynamic::from(unknown));
+    }
     let options = Options::read(options)?;
     let argv: Vec<String> = argv.into_iter().map(argument).collect::<Outcome<_>>()?;
     let name = argv
@@ -62,6 +69,12 @@ fn exec(context: NativeCallContext<'_>, argv: Array, options: Map) -> Outcome<Ma
         .filter(|name| !name.is_empty())
         .ok_or_else(|| usage("`exec` is given a program and its arguments"))?;
     run.local.permissions.exec(name)?;
+    if let Some(dry) = &run.dry {
+        let place = Place::of(&context, &run);
+        let unknown = Unknown::of("exec", &place.0);
+        dry.does(&run, format!("run `{}`", argv.join(" ")), place);
+        return Ok(Dynamic::from(dry.made(unknown)?));
+    }
     let secret =
         options.input.as_ref().and_then(|input| input.read_lock::<Secret>().map(|secret| secret.clone()));
     let text: Option<ImmutableString> =
@@ -76,11 +89,12 @@ fn exec(context: NativeCallContext<'_>, argv: Array, options: Map) -> Outcome<Ma
         let last = lines.iter().skip(lines.len().saturating_sub(LINES));
         return Err(last.fold(failure, |failure, line| failure.note(*line)).into());
     }
-    Ok(Map::from([
+    let ended = Map::from([
         ("code".into(), rhai::INT::from(ended.code).into()),
         ("stdout".into(), ended.stdout.into()),
         ("stderr".into(), ended.stderr.into()),
-    ]))
+    ]);
+    Ok(ended.into())
 }
 
 /// An argument of a program. Everybody on the machine sees it, so that a secret is none.

@@ -13,6 +13,7 @@ use super::calling::failed;
 use super::flow::pause;
 use crate::client::{CallReport, Tolerance};
 use crate::report::count;
+use crate::script::dry::{Place, Unknown};
 use crate::script::rollout::{Ledger, Placed, Shape, Window, groups};
 use crate::script::run::{Branch, CallRecord, Detached, Output, Run, Standing, beside};
 use crate::script::types::{
@@ -155,7 +156,7 @@ fn rollout(
     selection: &mut Selection,
     options: Map,
     step: FnPtr,
-) -> Outcome<Results> {
+) -> Outcome<Dynamic> {
     let run = Run::of(&context)?;
     Branch::check()?;
     let wish = Wish::read(&options)?;
@@ -216,8 +217,9 @@ impl Rollout<'_> {
             let began = Instant::now();
             let step = Step::of(self.step.call_within_context(self.context, (part,)));
             let results = self.note(nodes, &group, &step, began.elapsed());
-            let counts = counted(&results);
-            self.say(format!("group {number} of {}, {}: {counts}", groups.len(), folded(nodes)));
+            let counts =
+                if self.run.dry.is_some() { String::new() } else { format!(": {}", counted(&results)) };
+            self.say(format!("group {number} of {}, {}{counts}", groups.len(), folded(nodes)));
             if let Step::Ends(error) = step {
                 self.ledger().stop("the script ended before its group".to_owned());
                 return Err(error);
@@ -325,7 +327,9 @@ impl Rollout<'_> {
         let began = Instant::now();
         let step = Step::of(steps(part));
         let results = self.note(nodes, &group, &step, began.elapsed());
-        self.say(format!("{}: {}", folded(nodes), counted(&results)));
+        if self.run.dry.is_none() {
+            self.say(format!("{}: {}", folded(nodes), counted(&results)));
+        }
         match step {
             Step::Ends(error) => Err(error),
             _ => self.failed(results),
@@ -357,12 +361,23 @@ impl Rollout<'_> {
     }
 
     /// Records how every node ended. Whatever ended the roll-out, this is not lost.
-    fn close(self, ended: Outcome<()>) -> Outcome<Results> {
+    fn close(self, ended: Outcome<()>) -> Outcome<Dynamic> {
         if Branch::is_cancelled() {
             self.ledger().stop("interrupted before its turn".to_owned());
         }
         let ledger = std::mem::replace(&mut *self.ledger(), Ledger::new(Vec::new(), Tolerance::All));
         let stopped = ledger.stopped().map(str::to_owned);
+        if let Some(dry) = &self.run.dry {
+            // Its steps were told one by one. How it ends on the nodes is not known, whatever came of those.
+            ended?;
+            return match stopped {
+                None => {
+                    let unknown = Unknown::of("rollout", &Place::of(self.context, self.run).0);
+                    Ok(Dynamic::from(dry.made(unknown)?))
+                }
+                Some(why) => Err(Failure::new(Kind::Rollout, why).into()),
+            };
+        }
         let call = self.came(ledger.close());
         let number = self.run.record(CallRecord {
             agent: call.agent.clone(),
@@ -379,7 +394,7 @@ impl Rollout<'_> {
         }
         ended?;
         let results = Results::all(call);
-        let Some(why) = stopped else { return Ok(results) };
+        let Some(why) = stopped else { return Ok(Dynamic::from(results)) };
         self.run.state().raised.extend(number);
         let mut failure = Failure::new(Kind::Rollout, why);
         let reasons = failed(&results, results.counts());

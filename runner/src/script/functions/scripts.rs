@@ -2,12 +2,16 @@
 
 use rhai::{Map, NativeCallContext};
 
+use crate::script::dry::holds_unknown;
 use crate::script::run::{Run, run_inside};
 use crate::script::types::{Outcome, Secrets, from_map, map_to_json, usage};
 use crate::script::vocabulary::{Example, Family, Function, no_types};
 
 fn run_script(context: NativeCallContext<'_>, path: &str, params: Map) -> Outcome<Map> {
     let run = Run::of(&context)?;
+    if let Some(unknown) = params.values().find_map(holds_unknown).filter(|_| run.dry.is_some()) {
+        return Err(unknown.stop());
+    }
     let params = map_to_json(&params, Secrets::Reveal).map_err(usage)?;
     Ok(from_map(&run_inside(&run, path, params)?))
 }

@@ -57,6 +57,11 @@ pub(crate) fn write_text(local: &Local, path: &str, text: &str, private: bool) -
     replace(&located, text, private).map_err(|error| unwritable(path, &error).into())
 }
 
+/// Whether a path of the script may be written.
+pub(crate) fn may_write(local: &Local, path: &str) -> Outcome<()> {
+    local.to_write(path).map(drop)
+}
+
 fn replace(located: &Located, text: &str, private: bool) -> io::Result<()> {
     let folder = located.root.folder(&located.spot);
     let Some(name) = &located.spot.name else { return Err(io::Error::other("it is a folder")) };

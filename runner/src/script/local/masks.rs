@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::client::{CallEvent, CallReport};
 use crate::diagnostic::Diagnostic;
+use crate::script::dry::Would;
 use crate::script::run::{CallRecord, Output, OutputSink};
 
 /// Shortest text that is masked: a shorter one is part of too many others.
@@ -138,6 +139,14 @@ impl Masks {
         })
     }
 
+    /// Takes secrets out of what a dry run lists.
+    pub(crate) fn would(&self, would: &mut Would) {
+        match would {
+            Would::Call { args, .. } => self.map(args),
+            Would::Do { does, .. } => self.text(does),
+        }
+    }
+
     fn output(&self, output: &mut Output) {
         match output {
             Output::Print(text) | Output::Section(text) => self.text(text),
@@ -150,6 +159,7 @@ impl Masks {
             Output::Event(CallEvent::Output { text, .. } | CallEvent::Notice(text)) => self.text(text),
             Output::Trouble(diagnostic) => self.diagnostic(diagnostic),
             Output::CallEnded(record) => self.record(record),
+            Output::Would(would) => self.would(would),
             Output::CallBegins { .. }
             | Output::CallLost { .. }
             | Output::Event(_)

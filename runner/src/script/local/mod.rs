@@ -18,7 +18,7 @@ mod sources;
 mod surroundings;
 mod walk;
 
-pub(crate) use files::{read_text, write_text};
+pub(crate) use files::{may_write, read_text, write_text};
 pub(crate) use masks::Masks;
 pub use permissions::{Grants, Permissions};
 pub(crate) use process::Program;

@@ -15,6 +15,7 @@ use super::output::{Output, OutputSink};
 use super::tasks::Tasks;
 use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
 use crate::schemas::Schemas;
+use crate::script::dry::{DryRun, Switches, plain};
 use crate::script::local::{Local, Masks};
 use crate::script::program::Fallbacks;
 use crate::script::types::{Outcome, usage};
@@ -70,6 +71,10 @@ pub(crate) struct Run {
     /// Blake3 of the script.
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
+    /// The name of the script.
+    pub(crate) name: Arc<str>,
+    /// Where nothing may change: what is listed instead.
+    pub(crate) dry: Option<Arc<DryRun>>,
     /// What it reaches on the operator's machine.
     pub(crate) local: Local,
     /// What must not be seen of it.
@@ -102,11 +107,15 @@ pub(crate) struct RunParts {
     pub(crate) timeout: Option<Duration>,
     pub(crate) manner: Manner,
     pub(crate) commit: Option<String>,
+    pub(crate) dry_run: bool,
     pub(crate) skip: CancellationToken,
 }
 
 /// What belongs to one script alone.
 pub(crate) struct ScriptParts {
+    /// On what it decides by `switch`.
+    pub(crate) switches: Switches,
+    pub(crate) name: Arc<str>,
     pub(crate) params: Map<String, Value>,
     pub(crate) digest: String,
     pub(crate) local: Local,
@@ -115,9 +124,10 @@ pub(crate) struct ScriptParts {
 
 impl Run {
     pub(crate) fn new(parts: RunParts, script: ScriptParts) -> SharedRun {
-        let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, skip } = parts;
-        let ScriptParts { params, digest, local, fallbacks } = script;
+        let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, dry_run, skip } = parts;
+        let ScriptParts { switches, name, params, digest, local, fallbacks } = script;
         let masks = Masks::default();
+        let output = if dry_run { plain(output) } else { output };
         Arc::new(Self {
             fleet,
             schemas,
@@ -128,6 +138,8 @@ impl Run {
             params,
             digest,
             commit,
+            name,
+            dry: dry_run.then(|| Arc::new(DryRun::new(switches))),
             local,
             masks,
             fallbacks,
@@ -142,7 +154,7 @@ impl Run {
 
     /// A run of another script inside of this one: its calls and secrets are this one's.
     pub(super) fn inside(&self, script: ScriptParts) -> SharedRun {
-        let ScriptParts { params, digest, local, fallbacks } = script;
+        let ScriptParts { switches, name, params, digest, local, fallbacks } = script;
         Arc::new(Self {
             fleet: self.fleet.clone(),
             schemas: self.schemas.clone(),
@@ -153,6 +165,8 @@ impl Run {
             params,
             digest,
             commit: self.commit.clone(),
+            name,
+            dry: self.dry.as_ref().map(|dry| Arc::new(dry.inside(switches))),
             local,
             masks: self.masks.clone(),
             fallbacks,

@@ -18,6 +18,7 @@ use crate::client::Manner;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::exit::{Exit, Tally};
 use crate::schemas::Schemas;
+use crate::script::dry::{Would, plain_values};
 use crate::script::engine::{STACK, engine_of};
 use crate::script::errors;
 use crate::script::local::Local;
@@ -46,6 +47,8 @@ pub struct RunOptions {
     pub manner: Manner,
     /// Commit of the script's repository, for the audit on the nodes.
     pub commit: Option<String>,
+    /// Do nothing that changes anything: ask agents what they would change, where they can say, and list the rest.
+    pub dry_run: bool,
     /// What it reaches on the operator's machine.
     pub local: Local,
 }
@@ -72,6 +75,8 @@ pub struct RunReport {
     pub ending: Ending,
     /// What its calls came to.
     pub tally: Tally,
+    /// Of a dry run: what it did not do, in order.
+    pub would: Option<Vec<Would>>,
 }
 
 impl RunReport {
@@ -91,7 +96,8 @@ impl RunReport {
 
 /// Runs a compiled script. Dropping the future cancels the run.
 pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
-    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit, local } = options;
+    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit, dry_run, local } =
+        options;
     let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
     // A child: what ends with this future is the run, and nothing of the caller's.
     let cancel = cancel.child_token();
@@ -100,9 +106,19 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let _skipped_without_us = skip.clone().drop_guard();
     let runtime = Handle::current();
     let branch = Branch::new(cancel.clone());
-    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, commit, skip };
+    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, commit, dry_run, skip };
     let fallbacks = script.fallbacks.clone();
-    let run = Run::new(parts, ScriptParts { params, digest, local, fallbacks });
+    let run = Run::new(
+        parts,
+        ScriptParts {
+            switches: script.switches(),
+            name: script.source.name.clone(),
+            params,
+            digest,
+            local,
+            fallbacks,
+        },
+    );
 
     let (done, ended) = oneshot::channel();
     let (worker, compiled) = (run.clone(), script.clone());
@@ -193,7 +209,7 @@ fn broken(engine: &Engine, run: &SharedRun, script: &Compiled, error: &EvalAltRe
     match error.unwrap_inner() {
         EvalAltResult::Exit(..) => return Ok(()),
         // No `catch` holds the end of a script that takes too much memory; it is a failure all the same.
-        EvalAltResult::ErrorTerminated(why, _) if !why.is_string() => {
+        EvalAltResult::ErrorTerminated(why, _) if why.is_unit() => {
             return Err(Broken { ending: Ending::Interrupted, failure: None });
         }
         _ => {}
@@ -211,6 +227,7 @@ fn report(run: &Arc<Run>, outcome: Result<(), Broken>) -> RunReport {
         Err(Broken { ending, failure }) => (ending, failure.and_then(|failure| failure.call)),
     };
     run.masks.map(&mut emitted);
+    plain_values(&mut emitted);
     calls.iter_mut().for_each(|record| run.masks.record(record));
     if let Ending::Failed(diagnostic) = &mut ending {
         run.masks.diagnostic(diagnostic);
@@ -225,5 +242,7 @@ fn report(run: &Arc<Run>, outcome: Result<(), Broken>) -> RunReport {
     for record in calls.iter().filter(|record| record.standing == Standing::Counts) {
         tally.note(&record.report);
     }
-    RunReport { emitted, calls, ending, tally }
+    let mut would = run.dry.as_ref().map(|dry| dry.all());
+    would.iter_mut().flatten().for_each(|would| run.masks.would(would));
+    RunReport { emitted, calls, ending, tally, would }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::context::{CallRecord, SharedRun};
 use crate::client::{CallEvent, Discovery};
 use crate::diagnostic::Diagnostic;
+use crate::script::dry::Would;
 
 /// Weight of a line that a script logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +93,8 @@ pub enum Output {
         /// One line.
         message: String,
     },
+    /// Of a dry run: something that was not done.
+    Would(Would),
     /// What was deferred runs now.
     Deferred {
         /// How many closures.

@@ -94,7 +94,7 @@ pub(crate) fn together(
 
 /// Whether an error is the end of a branch that was ended from outside.
 fn is_end(error: &EvalAltResult) -> bool {
-    matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(why, _) if !why.is_string())
+    matches!(error.unwrap_inner(), EvalAltResult::ErrorTerminated(why, _) if why.is_unit())
 }
 
 /// Something that runs in the background.

@@ -10,6 +10,7 @@ use super::secret::Secret;
 use super::selection::Selection;
 use super::tables::Tallied;
 use crate::config::parse_span;
+use crate::script::dry::Unknown;
 
 /// Deepest nesting that is converted; deeper values are refused rather than recursed into.
 const MAX_DEPTH: usize = 64;
@@ -71,6 +72,9 @@ fn convert(value: &Dynamic, secrets: Secrets, depth: usize) -> Result<Value, Str
             Secrets::Reveal => secret.reveal().to_owned(),
             Secrets::Mask => secret.to_string(),
         }));
+    }
+    if let Some(unknown) = value.read_lock::<Unknown>() {
+        return Ok(Value::String(unknown.to_string()));
     }
     if let Some(results) = value.read_lock::<Results>() {
         return Ok(results.to_json());
