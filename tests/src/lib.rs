@@ -9,4 +9,5 @@ pub mod process;
 pub mod programs;
 pub mod raw_peer;
 pub mod root;
+pub mod terminal;
 pub mod wait;

@@ -43,19 +43,26 @@ impl Surroundings {
                 variables: Arc::clone(&environment.inherited),
                 kept: environment.config_home.as_ref().map(|home| home.join("orch")),
                 prompt: None,
+                consents: false,
             },
             timeout: config.timeout.value,
             deadline: config.deadline.value,
         })
     }
 
-    /// What the script reaches, with questions asked on this stage.
-    pub(super) fn local(&self, stage: &Arc<Stage>) -> Local {
+    /// What the script reaches, with questions asked on this stage. The operator may have consented before.
+    pub(super) fn local(&self, stage: &Arc<Stage>, consents: bool) -> Local {
         let stage = Arc::clone(stage);
+        let turn = Arc::new(tokio::sync::Mutex::new(()));
         Local {
+            consents,
             prompt: Some(Arc::new(move |question, cancel| {
-                stage.clear();
-                Box::pin(ask::secret(stage.printer().clone(), question, cancel))
+                let (stage, turn) = (Arc::clone(&stage), Arc::clone(&turn));
+                Box::pin(async move {
+                    let _turn = turn.lock().await;
+                    stage.clear();
+                    ask::script(stage.printer(), &question, &cancel).await
+                })
             })),
             ..self.local.clone()
         }

@@ -73,7 +73,7 @@ pub(super) struct Script {
     #[arg(long)]
     dry_run: bool,
 
-    /// Ask nothing: a write on the whole fleet is meant
+    /// Ask nothing: a write on the whole fleet is meant, and so is whatever the script would ask to confirm
     #[arg(long)]
     yes: bool,
 
@@ -115,7 +115,7 @@ impl Script {
                 .map(|folder| ground.environment.cwd.join(folder))
                 .and_then(|folder| commit::of(&folder)),
             dry_run: self.dry_run,
-            local: around.local(&stage),
+            local: around.local(&stage, self.yes),
         };
         let run = fleet.session().run();
         let mut late = false;

@@ -36,7 +36,7 @@ mod vocabulary;
 
 pub use check::Known;
 pub use dry::Would;
-pub use local::{Grants, Local, Permissions, Project, SecretPrompt};
+pub use local::{Grants, Local, Permissions, Project, Prompt, Question, Wants};
 pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use reference::reference;
 pub use run::{

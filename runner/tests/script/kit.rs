@@ -9,7 +9,8 @@ use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope};
 use orch_runner::diagnostic::{Diagnostic, SourceText, Style};
 use orch_runner::schemas::Schemas;
 use orch_runner::script::{
-    Ending, FleetAccess, Grants, Local, Output, Permissions, Project, RunOptions, RunReport, compile, run,
+    Ending, FleetAccess, Grants, Local, Output, Permissions, Project, RunOptions, RunReport, Wants, compile,
+    run,
 };
 use orch_wire::ids::{NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
@@ -325,7 +326,16 @@ impl Trial {
         let trouble = troubles.clone();
         let folder = Folder::new();
         let examples = "env=SHOP_*,exec=wc,exec=false";
-        let local = || folder.local(Permissions::new(Grants::parse(examples).unwrap()));
+        let local = || Local {
+            prompt: Some(Arc::new(|question, _| {
+                let answer = match question.wants {
+                    Wants::Consent => "yes".to_owned(),
+                    Wants::Line | Wants::Secret => format!("an answer to: {}", question.text),
+                };
+                Box::pin(async move { Ok(Some(answer)) })
+            })),
+            ..folder.local(Permissions::new(Grants::parse(examples).unwrap()))
+        };
         let rollouts = Log::default();
         let told = rollouts.clone();
         let options = RunOptions {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use orch_runner::script::{Ending, Grants, Local, Permissions};
+use orch_runner::script::{Ending, Grants, Local, Permissions, Wants};
 use serde_json::json;
 
 use crate::kit::{Folder, Trial};
@@ -59,7 +59,7 @@ async fn a_secret_is_asked_for_where_somebody_is() {
     let folder = Folder::new();
     let asking = |answer: Option<&'static str>| Local {
         prompt: Some(Arc::new(move |question, _| {
-            assert_eq!(question, "Password of the shop");
+            assert_eq!((question.text.as_str(), question.wants), ("Password of the shop", Wants::Secret));
             Box::pin(async move { Ok(answer.map(str::to_owned)) })
         })),
         // Nothing has to be allowed: the operator is asked.

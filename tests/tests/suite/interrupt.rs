@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use orch_tests::fleet::{Fleet, Node};
 use orch_tests::process::Ended;
+use orch_tests::terminal::{on_a_terminal, without_colours};
 use orch_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -109,30 +110,6 @@ fn a_script_ends_within_a_second_and_goes_no_further() -> Result<()> {
     Ok(())
 }
 
-/// Runs a command on a terminal of its own: what is written to its standard input are keys.
-#[expect(clippy::print_stderr, reason = "a test that is not run says so")]
-fn on_a_terminal(fleet: &Fleet, arguments: &[&str]) -> Result<Option<Child>> {
-    let there = std::process::Command::new("script").arg("--version").stdout(Stdio::null()).status();
-    if there.is_err() {
-        eprintln!("not run: this machine has no script(1)");
-        return Ok(None);
-    }
-    let mut orch = fleet.orch();
-    orch.args(arguments);
-    let words = std::iter::once(orch.get_program()).chain(orch.get_args());
-    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
-    let mut script = std::process::Command::new("script");
-    script.args(["-qfec", &quoted.join(" "), "/dev/null"]).env_clear().env("PATH", "/usr/bin:/bin");
-    for (name, value) in orch.get_envs() {
-        if let Some(value) = value {
-            script.env(name, value);
-        }
-    }
-    script.env("TERM", "xterm").env("SHELL", "/bin/sh");
-    let piped = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(Some(piped.spawn()?))
-}
-
 #[test]
 fn ctrl_c_in_a_roll_out_runs_what_was_deferred_and_tells_of_every_node() -> Result<()> {
     let mut fleet = start()?;
@@ -177,16 +154,6 @@ fn ctrl_c_in_a_roll_out_runs_what_was_deferred_and_tells_of_every_node() -> Resu
         "{told}"
     );
     Ok(())
-}
-
-fn without_colours(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, escape)) = rest.split_once('\u{1b}') {
-        plain.push_str(before);
-        rest = escape.split_once('m').map_or("", |(_, rest)| rest);
-    }
-    plain + rest
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod lab;
 mod learning;
 mod node_signals;
 mod policy;
+mod questions;
 mod readme;
 mod reload;
 mod road;

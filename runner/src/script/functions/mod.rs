@@ -5,10 +5,11 @@
 //! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
 //! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
-//! | `flow.rs`, `branches.rs`, `parameters.rs`, `talking.rs` | everything around |
+//! | `flow.rs`, `branches.rs`, `parameters.rs`, `asking.rs`, `talking.rs` | everything around |
 //! | `sizes.rs` | functions of the engine, with limits |
 //! | `files.rs`, `machine.rs`, `secrets.rs`, `scripts.rs` | the project, and the operator's machine |
 
+mod asking;
 mod branches;
 mod calling;
 mod condensing;
@@ -48,6 +49,7 @@ pub(super) const FAMILIES: &[Family] = &[
     flow::FAMILY,
     branches::FAMILY,
     parameters::FAMILY,
+    asking::FAMILY,
     secrets::FAMILY,
     talking::FAMILY,
     files::FAMILY,

@@ -22,5 +22,5 @@ pub(crate) use files::{may_write, read_text, write_text};
 pub(crate) use masks::Masks;
 pub use permissions::{Grants, Permissions};
 pub(crate) use process::Program;
-pub(crate) use sources::reveal;
-pub use surroundings::{Local, Project, SecretPrompt};
+pub(crate) use sources::{answer, reveal};
+pub use surroundings::{Local, Project, Prompt, Question, Wants};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::files::read_text;
 use super::process::Program;
+use super::surroundings::{Question, Wants};
 use crate::script::run::{Branch, Run};
 use crate::script::types::{Failure, Kind, Outcome, Secret, interrupted, usage};
 
@@ -42,16 +43,23 @@ fn asked(run: &Run, question: &str) -> Outcome<String> {
         Failure::new(Kind::Secret, format!("nobody can be asked for `{question}`: {why}"))
             .help("give the secret in another way: a parameter of the type `secret` takes it from a file or the environment")
     };
-    let Some(prompt) = &run.local.prompt else { return Err(nobody("there is no terminal").into()) };
-    let cancel = Branch::here().cancel;
-    let answer = run
-        .runtime
-        .block_on(async { cancel.run_until_cancelled(prompt(question.to_owned(), cancel.clone())).await });
-    match answer.ok_or_else(interrupted)? {
-        Ok(Some(text)) => Ok(text),
-        Ok(None) => Err(Failure::new(Kind::Secret, format!("`{question}` was not answered")).into()),
+    match answer(run, question, Wants::Secret)? {
+        Ok(Some(text)) if !text.is_empty() => Ok(text),
+        Ok(_) => Err(Failure::new(Kind::Secret, format!("`{question}` was not answered")).into()),
         Err(why) => Err(nobody(&why).into()),
     }
+}
+
+/// Asks the operator, and waits for the answer or the end of the branch.
+pub(crate) fn answer(run: &Run, question: &str, wants: Wants) -> Outcome<Result<Option<String>, String>> {
+    let Some(prompt) = &run.local.prompt else { return Ok(Err("there is no terminal".to_owned())) };
+    let cancel = Branch::here().cancel;
+    let question = Question { text: question.to_owned(), wants };
+    let asking = async { cancel.run_until_cancelled(prompt(question, cancel.clone())).await };
+    let answer = run.runtime.block_on(asking).ok_or_else(interrupted)?;
+    // A question that was ended with the run has no answer either, and that is no refusal to give one.
+    Branch::check()?;
+    Ok(answer)
 }
 
 fn given(run: &Run, command: &str) -> Outcome<String> {

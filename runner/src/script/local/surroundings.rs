@@ -19,12 +19,31 @@ const CONFIGURATION: &str = "orch.toml";
 /// Most times that a path leads out of one folder and into another that may be read.
 const MOST_HOPS: usize = 8;
 
-/// Asks the operator for a secret, with nothing shown of what is typed: the question, and what ends the wait. Gives nothing when
-/// the answer was refused.
+/// What the operator is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The words of the script: not yet fit for a terminal.
+    pub text: String,
+    /// What sort of answer is expected.
+    pub wants: Wants,
+}
+
+/// Sort of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wants {
+    /// A line.
+    Line,
+    /// A line of which nothing is shown while it is typed.
+    Secret,
+    /// `yes` or `no`: the line is one of these.
+    Consent,
+}
+
+/// Asks the operator: the question, and what ends the wait. Gives the line without its end, and nothing when the input ends.
 ///
 /// An error says in a sentence why nobody can be asked.
-pub type SecretPrompt = Arc<
-    dyn Fn(String, CancellationToken) -> BoxFuture<'static, Result<Option<String>, String>> + Send + Sync,
+pub type Prompt = Arc<
+    dyn Fn(Question, CancellationToken) -> BoxFuture<'static, Result<Option<String>, String>> + Send + Sync,
 >;
 
 /// The folder that a script's files lie in.
@@ -76,8 +95,10 @@ pub struct Local {
     pub variables: Arc<BTreeMap<String, String>>,
     /// A folder that no script writes into, wherever it lies: that of the user's configuration.
     pub kept: Option<PathBuf>,
-    /// How secrets are asked for.
-    pub prompt: Option<SecretPrompt>,
+    /// How the operator is asked.
+    pub prompt: Option<Prompt>,
+    /// The operator has consented to whatever the script would ask about.
+    pub consents: bool,
 }
 
 impl fmt::Debug for Local {

@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Exec,
     /// The source of a secret gives none.
     Secret,
+    /// Nobody answered a question.
+    Answer,
     /// Another script cannot be run.
     Script,
 }
@@ -75,6 +77,7 @@ impl Kind {
             Kind::Data => "data",
             Kind::Exec => "exec",
             Kind::Secret => "secret",
+            Kind::Answer => "answer",
             Kind::Script => "script",
         }
     }
@@ -100,6 +103,7 @@ impl Kind {
             Kind::Data => Code::DataFile,
             Kind::Exec => Code::Exec,
             Kind::Secret => Code::Secret,
+            Kind::Answer => Code::Answer,
             Kind::Script => Code::Script,
         }
     }
