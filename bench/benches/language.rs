@@ -83,6 +83,7 @@ fn language(criterion: &mut Criterion) {
                     timeout: None,
                     manner: Manner::default(),
                     commit: None,
+                    dry_run: false,
                     local: Local::default(),
                 };
                 let report = runtime.block_on(run(&script, options));

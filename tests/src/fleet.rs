@@ -56,6 +56,8 @@ pub struct Node {
     pub classes: Vec<String>,
     /// A pre-shared key of its own, to be a stranger.
     pub psk: Option<Psk>,
+    /// Its built-in agents, where they are not those that it has by default.
+    pub builtin: Option<Vec<String>>,
     /// Where it is to have a root of its own: the shell's commands that make it ready, run inside.
     pub root: Option<String>,
     /// Whether that root has a systemd as its first process.
@@ -73,6 +75,13 @@ impl Node {
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With these built-in agents only.
+    #[must_use]
+    pub fn builtin(mut self, agents: &[&str]) -> Self {
+        self.builtin = Some(agents.iter().map(|agent| (*agent).to_owned()).collect());
         self
     }
 
@@ -298,6 +307,9 @@ impl Fleet {
             self.path("agents").display(),
         );
         writeln!(config, "names = {:?}", node.classes)?;
+        if let Some(agents) = &node.builtin {
+            config = config.replace("[agents]\n", &format!("[agents]\nbuiltin = {agents:?}\n"));
+        }
         write(&self.path(&folder).join("node.toml"), &config, 0o644)?;
         if let Some(prepare) = &node.root {
             write(&self.path(&folder).join(root::PREPARE), prepare, 0o644)?;

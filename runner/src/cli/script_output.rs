@@ -110,6 +110,8 @@ impl Stage {
                 let style = self.printer.style(Stream::Err);
                 self.aside(|| self.printer.say(&style.strong(&clean(&message))));
             }
+            Output::Waiting { what } => self.begin(&what),
+            Output::Waited => self.end(),
             Output::Would(would) => {
                 self.event(|| dry_run::event(&would));
                 self.aside(|| dry_run::tell(&self.printer, &would));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use orch_link::LinkEvent;
 use orch_wire::envelope::Frames;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::engine::{Command, Engine};
 use super::feed::FeedEvent;
@@ -17,6 +17,7 @@ pub(super) async fn drive(
     mut commands: mpsc::Receiver<Command>,
     mut link: mpsc::Receiver<LinkEvent>,
     mut feed: mpsc::Receiver<FeedEvent>,
+    changes: watch::Sender<u64>,
 ) {
     loop {
         let tick = engine.next_tick();
@@ -26,7 +27,10 @@ pub(super) async fn drive(
                 None => break,
             },
             Some(event) = link.recv() => engine.link(event, Moment::now()),
-            Some(event) = feed.recv() => engine.feed(event, Moment::now()),
+            Some(event) = feed.recv() => {
+                engine.feed(event, Moment::now());
+                changes.send_replace(engine.changes());
+            }
             Ok(permit) = outgoing.reserve(), if engine.has_message() => {
                 if let Some(frames) = engine.next_message() {
                     permit.send(frames);

@@ -21,7 +21,7 @@ use super::compose::{Addressees, Composer, Errand};
 use super::feed::FeedEvent;
 use super::moment::Moment;
 use super::roster::VerifiedRoster;
-use super::types::{CallError, CallEvent, CallReport, CallRequest, EventSink, Fleet, Scope};
+use super::types::{CallError, CallEvent, CallReport, CallRequest, EventSink, Fleet, Scope, Until};
 
 /// A call waits this long for lanes that are down before it gives up unsent: longer than the longest backoff.
 const LANES_BACK: Duration = Duration::from_secs(20);
@@ -53,6 +53,17 @@ pub enum Command {
         /// Takes what happens meanwhile.
         events: EventSink,
     },
+    /// Tell for which of these nodes something does not hold yet.
+    Unmet {
+        /// The nodes.
+        nodes: Vec<NodeName>,
+        /// What should hold.
+        until: Until,
+        /// What was so before does not count.
+        since: Instant,
+        /// Takes those for which it does not.
+        reply: oneshot::Sender<Vec<NodeName>>,
+    },
 }
 
 /// A call in progress.
@@ -83,6 +94,8 @@ pub struct Engine {
     outbox: VecDeque<Frames>,
     calls: HashMap<CallId, Active>,
     waiting: Vec<Waiting>,
+    /// How often the roster has changed.
+    changes: u64,
 }
 
 impl Engine {
@@ -99,7 +112,13 @@ impl Engine {
             outbox: VecDeque::new(),
             calls: HashMap::new(),
             waiting: Vec::new(),
+            changes: 0,
         }
+    }
+
+    /// How often the roster has changed: another number is a reason to look again.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Whether a message is ready to be sent.
@@ -130,6 +149,10 @@ impl Engine {
     pub fn command(&mut self, command: Command, now: Moment) {
         match command {
             Command::Cancel { call } => self.cancel(call, now),
+            // Of a roster that is being renewed it tells what was last known.
+            Command::Unmet { nodes, until, since, reply } => {
+                let _ = reply.send(self.roster.unmet(&nodes, until, since));
+            }
             command if self.is_ready() => self.start(command, now),
             command => {
                 let (Command::Call { events, .. } | Command::Fleet { events, .. }) = &command else { return };
@@ -160,6 +183,7 @@ impl Engine {
                 self.start_call(call, request, events, reply, now)
             }
             Command::Cancel { call } => self.cancel(call, now),
+            Command::Unmet { .. } => {}
         }
     }
 
@@ -233,6 +257,7 @@ impl Engine {
 
     /// Takes what the broker's roster feed says.
     pub fn feed(&mut self, event: FeedEvent, now: Moment) {
+        self.changes = self.changes.wrapping_add(1);
         match event {
             FeedEvent::Lost => {
                 self.roster_is_live = false;
@@ -240,8 +265,8 @@ impl Engine {
             }
             FeedEvent::Roster(roster) => {
                 let Composer { keys, collective, .. } = &self.composer;
-                let before =
-                    std::mem::replace(&mut self.roster, VerifiedRoster::new(roster, keys, collective));
+                let renewed = VerifiedRoster::new(roster, keys, collective).after(&self.roster, now.steady);
+                let before = std::mem::replace(&mut self.roster, renewed);
                 self.roster_is_live = true;
                 let mut names: Vec<NodeName> = before.names().chain(self.roster.names()).cloned().collect();
                 names.sort();
@@ -253,7 +278,7 @@ impl Engine {
             }
             FeedEvent::Change(change) => {
                 let was_ready = self.is_ready();
-                if let Some(node) = self.roster.apply(change, &self.composer.keys) {
+                if let Some(node) = self.roster.apply(change, &self.composer.keys, now.steady) {
                     self.presence(&node, now);
                 }
                 if !was_ready {
@@ -391,7 +416,7 @@ impl Engine {
         match command {
             Command::Call { reply, .. } => drop(reply.send(Err(error()))),
             Command::Fleet { reply, .. } => drop(reply.send(Err(error()))),
-            Command::Cancel { .. } => {}
+            Command::Cancel { .. } | Command::Unmet { .. } => {}
         }
     }
 

@@ -23,5 +23,5 @@ pub use pace::{Pace, Paced, Retry, Tolerance, pieces};
 pub use session::Session;
 pub use types::{
     CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner,
-    NodeCard, Scope, SessionConfig,
+    NodeCard, Scope, SessionConfig, Until,
 };

@@ -1,11 +1,16 @@
 //! A session: the handle that callers hold, and what it takes to open one.
 
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
 use orch_link::task::{self, Task};
 use orch_link::{LinkEvent, LinkRole, OpenError, entropy, keep_open};
 use orch_wire::ids::{ActionName, AgentName, NodeName, OperatorName, Party, RunId};
+use orch_wire::outcome::Outcome;
 use orch_wire::topic::ReplyTopic;
 use serde_json::Map;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::compose::Composer;
@@ -13,10 +18,12 @@ use super::drive::drive;
 use super::engine::{Command, Engine};
 use super::feed;
 use super::types::{
-    CallError, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
-    SessionConfig,
+    CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
+    SessionConfig, Until,
 };
 
+/// Changes of the roster within this time are looked at together.
+const COALESCE: Duration = Duration::from_millis(20);
 /// Commands that wait for the session's task.
 const QUEUE: usize = 64;
 
@@ -26,6 +33,7 @@ pub struct Session {
     commands: mpsc::Sender<Command>,
     operator: OperatorName,
     run: RunId,
+    changes: watch::Receiver<u64>,
     task: std::sync::Arc<Task<()>>,
 }
 
@@ -48,12 +56,13 @@ impl Session {
         let (feed_task, feed_events) = feed::follow(config.dialer, feed);
         let engine = Engine::new(composer, config.discovery_timeout, roster);
         let outgoing = link.sender();
+        let (changed, changes) = watch::channel(engine.changes());
         let task = task::spawn(async move {
-            drive(engine, outgoing, received, link_events, feed_events).await;
+            drive(engine, outgoing, received, link_events, feed_events, changed).await;
             drop(feed_task);
             link.close().await;
         });
-        Ok(Self { commands, operator, run: entropy::run_id(), task: std::sync::Arc::new(task) })
+        Ok(Self { commands, operator, run: entropy::run_id(), changes, task: std::sync::Arc::new(task) })
     }
 
     /// The operator that the broker knows this session by.
@@ -71,6 +80,42 @@ impl Session {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Fleet { reply, events }).await?;
         answer.await.map_err(|_| CallError::Ended)?
+    }
+
+    /// Waits until something holds of each of these nodes that did not `since` then, for `limit` at most; gives those of which it does
+    /// not. Tells of each node when it does.
+    pub async fn wait_for(
+        &self,
+        nodes: Vec<NodeName>,
+        until: Until,
+        since: Instant,
+        limit: Duration,
+        events: EventSink,
+    ) -> Result<Vec<NodeName>, CallError> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut changes = self.changes.clone();
+        events(CallEvent::Planned { expected: nodes.len() });
+        let mut left = nodes;
+        loop {
+            changes.mark_unchanged();
+            let (reply, answer) = oneshot::channel();
+            self.send(Command::Unmet { nodes: left.clone(), until, since, reply }).await?;
+            let unmet = answer.await.map_err(|_| CallError::Ended)?;
+            let still: HashSet<&NodeName> = unmet.iter().collect();
+            for node in left.iter().filter(|node| !still.contains(node)) {
+                events(CallEvent::Answered { node: node.clone(), outcome: Outcome::Ok });
+            }
+            left = unmet;
+            if left.is_empty() {
+                return Ok(left);
+            }
+            match timeout_at(deadline, changes.changed()).await {
+                Err(_) => return Ok(left),
+                Ok(Err(_)) => return Err(CallError::Ended),
+                // A fleet that comes back changes the roster a thousand times a second.
+                Ok(Ok(())) => tokio::time::sleep(COALESCE).await,
+            }
+        }
     }
 
     /// Calls an action on all nodes of a scope, and waits until each has exactly one outcome, or for `cancel`.

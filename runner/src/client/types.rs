@@ -187,6 +187,15 @@ pub struct NodeCard {
     pub facts: Digest,
 }
 
+/// What is waited for, of each node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Until {
+    /// That it is not here, or was not; else that it is here again.
+    pub gone: bool,
+    /// A new start of its agent is enough; else it must have booted.
+    pub same_boot: bool,
+}
+
 /// What happens during a call, for progress and live output.
 #[derive(Debug, Clone)]
 pub enum CallEvent {

@@ -204,6 +204,17 @@ fn fleet(log: &Log, lossy: &'static [&'static str], dead: bool) -> FleetAccess {
     )
 }
 
+/// Of those that reboot, `web2` hangs.
+fn coming_and_going(access: FleetAccess, log: &Log) -> FleetAccess {
+    let waits = log.clone();
+    access.waiting(move |wait, _| {
+        let names = wait.nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(",");
+        waits.add(format!("wait {names} {:?}", wait.until));
+        let hangs = |node: &NodeName| !wait.until.gone && !wait.until.same_boot && node.as_str() == "web2";
+        ready(Ok(wait.nodes.into_iter().filter(hangs).collect()))
+    })
+}
+
 /// What came of a script.
 pub(crate) struct Ran {
     pub(crate) report: RunReport,
@@ -340,7 +351,9 @@ impl Trial {
         let told = rollouts.clone();
         let options = RunOptions {
             local: self.local.unwrap_or_else(local),
-            fleet: self.fleet.unwrap_or_else(|| fleet(&self.log, self.lossy, self.dead)),
+            fleet: self
+                .fleet
+                .unwrap_or_else(|| coming_and_going(fleet(&self.log, self.lossy, self.dead), &self.log)),
             schemas,
             params: self.params,
             output: Arc::new(move |output| match output {

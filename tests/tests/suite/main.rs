@@ -19,3 +19,4 @@ mod road;
 mod scripts;
 mod system;
 mod usage;
+mod waiting;

@@ -83,7 +83,10 @@ fn ctrl_c_at_a_question_ends_the_run_and_the_end_of_the_input_is_no_answer() -> 
     screen.until("[y/N] ")?;
     screen.types("\u{3}")?;
     let shown = screen.ends(130)?;
-    assert!(shown.contains("deferred") && !shown.contains("left alone") && !shown.contains("E0316"), "{shown}");
+    assert!(
+        shown.contains("deferred") && !shown.contains("left alone") && !shown.contains("E0316"),
+        "{shown}"
+    );
 
     let Some(mut screen) = asked(&fleet, SCRIPT, &[])? else { return Ok(()) };
     screen.until("[y/N] ")?;

@@ -18,11 +18,13 @@ fn run(script: &Path, arguments: &[&str]) -> Result<Ended> {
 }
 
 /// The runbooks with what each is tried with, how it ends on a lab, and what it says.
-const TRIED: [(&str, &[&str], i32, &str); 7] = [
+const TRIED: [(&str, &[&str], i32, &str); 8] = [
     ("deploy.orch", &["package=shop", "version=9.9", "service=shop"], 0, "9.9  3"),
     ("drift.orch", &["path=/etc/hostname"], 0, "drifted = []"),
     ("health.orch", &["services=nginx"], 0, "nginx: runs on 5 of 5 nodes"),
     ("inventory.orch", &[], 0, "Rocky 9.4"),
+    // Nor has a lab an agent that would reboot the machine.
+    ("patch_reboot.orch", &["package=shop", "back=1s"], 2, "updating shop on web[1-3]"),
     // Puppet would be disabled on the machine that all lab nodes share: they refuse.
     ("puppet_maintenance.orch", &["service=nginx"], 2, ""),
     ("rolling_restart.orch", &["service=nginx", "batch=1"], 0, r#"restarted = ["web1","web2","web3"]"#),

@@ -3,7 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `selecting.rs`, `filters.rs`, `sets.rs`, `expecting.rs` | which nodes |
-//! | `options.rs`, `calling.rs`, `rollouts.rs` | calls of actions |
+//! | `options.rs`, `calling.rs`, `rollouts.rs`, `waiting.rs` | calls of actions, and what comes after a reboot |
 //! | `results.rs`, `condensing.rs`, `errors.rs` | what came of them |
 //! | `flow.rs`, `branches.rs`, `parameters.rs`, `asking.rs`, `talking.rs` | everything around |
 //! | `sizes.rs` | functions of the engine, with limits |
@@ -29,6 +29,7 @@ mod selecting;
 mod sets;
 mod sizes;
 mod talking;
+mod waiting;
 
 use super::vocabulary::Family;
 
@@ -43,6 +44,7 @@ pub(super) const FAMILIES: &[Family] = &[
     options::FAMILY,
     calling::FAMILY,
     rollouts::FAMILY,
+    waiting::FAMILY,
     results::FAMILY,
     condensing::FAMILY,
     errors::FAMILY,

@@ -108,7 +108,7 @@ fn nodes(results: &mut Results) -> Selection {
     let nodes: Vec<NodeName> = results.iter().map(|result| result.node.clone()).collect();
     let report = &results.call.report;
     let absent: Vec<NodeName> = report.away.iter().chain(&report.foreign).cloned().collect();
-    let found = Found::new(nodes, &absent, Vec::new());
+    let found = Found::new(nodes, &absent, Vec::new(), results.call.since);
     Selection::known(results.call.run.clone(), found, format!("nodes of `{}`", results.call.name()))
 }
 

@@ -357,6 +357,7 @@ impl Rollout<'_> {
             action: "rollout".to_owned(),
             schema: None,
             report: Arc::new(CallReport { results, ..CallReport::default() }),
+            since: self.selection.since().unwrap_or_else(Instant::now),
         })
     }
 

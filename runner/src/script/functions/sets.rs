@@ -57,7 +57,8 @@ fn combined(a: &Selection, b: &Selection, sign: char, keeps: fn(bool, bool) -> b
     let nodes =
         nodes.filter(|node| keeps(in_left.contains(node), in_right.contains(node))).cloned().collect();
     let absent = merged(&left.absent, &right.absent);
-    let found = Found::new(nodes, &absent, merged(&left.unanswered, &right.unanswered));
+    let found =
+        Found::new(nodes, &absent, merged(&left.unanswered, &right.unanswered), left.since.min(right.since));
     Ok(a.of_found(found, format!("{} {sign} {}", a.what(), b.what())))
 }
 

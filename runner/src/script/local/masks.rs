@@ -155,13 +155,16 @@ impl Masks {
                 self.text(name);
                 self.value(value);
             }
-            Output::Resolving { what } | Output::Resolved { what, .. } => self.text(what),
+            Output::Waiting { what } | Output::Resolving { what } | Output::Resolved { what, .. } => {
+                self.text(what)
+            }
             Output::Event(CallEvent::Output { text, .. } | CallEvent::Notice(text)) => self.text(text),
             Output::Trouble(diagnostic) => self.diagnostic(diagnostic),
             Output::CallEnded(record) => self.record(record),
             Output::Would(would) => self.would(would),
             Output::CallBegins { .. }
             | Output::CallLost { .. }
+            | Output::Waited
             | Output::Event(_)
             | Output::Deferred { .. } => {}
         }

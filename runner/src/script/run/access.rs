@@ -1,13 +1,14 @@
 //! The one way from a script to the nodes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use orch_wire::ids::RunId;
+use orch_wire::ids::{NodeName, RunId};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{CallError, CallReport, CallRequest, Discovery, EventSink, Scope, Session};
+use crate::client::{CallError, CallReport, CallRequest, Discovery, EventSink, Scope, Session, Until};
 
 type CallFn = dyn Fn(CallRequest, EventSink, CancellationToken) -> BoxFuture<'static, Result<CallReport, CallError>>
     + Send
@@ -16,7 +17,22 @@ type DiscoverFn = dyn Fn(Scope, EventSink, CancellationToken) -> BoxFuture<'stat
     + Send
     + Sync;
 
-/// How a script reaches nodes: to call them, and to find them.
+type WaitFn = dyn Fn(Wait, EventSink) -> BoxFuture<'static, Result<Vec<NodeName>, CallError>> + Send + Sync;
+
+/// What a script waits for.
+#[derive(Debug, Clone)]
+pub struct Wait {
+    /// The nodes.
+    pub nodes: Vec<NodeName>,
+    /// What should hold of each of them.
+    pub until: Until,
+    /// What was so before does not count.
+    pub since: Instant,
+    /// How long it waits.
+    pub limit: Duration,
+}
+
+/// How a script reaches nodes: to call them, to find them, and to see them come and go.
 ///
 /// Behind it is a [`Session`], or whatever else answers like one, such as the fleet that the
 /// author of a script writes down to try it.
@@ -25,14 +41,15 @@ pub struct FleetAccess {
     run: RunId,
     call: Arc<CallFn>,
     discover: Arc<DiscoverFn>,
+    wait: Arc<WaitFn>,
 }
 
 impl FleetAccess {
     /// Through an open session.
     pub fn session(session: Session) -> Self {
         let run = session.run();
-        let other = session.clone();
-        Self::answering(
+        let (other, seeing) = (session.clone(), session.clone());
+        let access = Self::answering(
             run,
             move |request, events, cancel| {
                 let session = session.clone();
@@ -42,7 +59,23 @@ impl FleetAccess {
                 let session = other.clone();
                 async move { session.discover(scope, events, cancel).await }
             },
-        )
+        );
+        access.waiting(move |wait, events| {
+            let session = seeing.clone();
+            async move {
+                let Wait { nodes, until, since, limit } = wait;
+                session.wait_for(nodes, until, since, limit, events).await
+            }
+        })
+    }
+
+    /// The same, with a function that tells for which nodes of a wait something has not come to hold.
+    #[must_use]
+    pub fn waiting<Waited>(self, wait: impl Fn(Wait, EventSink) -> Waited + Send + Sync + 'static) -> Self
+    where
+        Waited: Future<Output = Result<Vec<NodeName>, CallError>> + Send + 'static,
+    {
+        Self { wait: Arc::new(move |waited, events| wait(waited, events).boxed()), ..self }
     }
 
     /// Through functions that answer in the place of a fleet.
@@ -59,6 +92,8 @@ impl FleetAccess {
             run,
             call: Arc::new(move |request, events, cancel| call(request, events, cancel).boxed()),
             discover: Arc::new(move |scope, events, cancel| discover(scope, events, cancel).boxed()),
+            // Who answers without a roster sees nobody come or go.
+            wait: Arc::new(|wait, _| async move { Ok(wait.nodes) }.boxed()),
         }
     }
 
@@ -82,6 +117,12 @@ impl FleetAccess {
         cancel: CancellationToken,
     ) -> Result<Discovery, CallError> {
         (self.discover)(scope, events, cancel).await
+    }
+}
+
+impl FleetAccess {
+    pub(crate) async fn wait(&self, wait: Wait, events: EventSink) -> Result<Vec<NodeName>, CallError> {
+        (self.wait)(wait, events).await
     }
 }
 

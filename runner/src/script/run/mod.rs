@@ -11,7 +11,7 @@ mod output;
 mod tasks;
 mod threads;
 
-pub use access::FleetAccess;
+pub use access::{FleetAccess, Wait};
 pub(crate) use branch::Branch;
 pub use context::{CallRecord, Standing};
 pub(crate) use context::{Run, SharedRun};

@@ -70,6 +70,13 @@ pub enum Output {
         /// What was found.
         found: Discovery,
     },
+    /// Nodes are waited for, to come or to go.
+    Waiting {
+        /// In words.
+        what: String,
+    },
+    /// They came, or the wait was over.
+    Waited,
     /// A call begins.
     CallBegins {
         /// The agent.

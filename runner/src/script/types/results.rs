@@ -2,6 +2,7 @@
 //! for each value that is put into it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use orch_wire::outcome::{Counts, NodeResult, Outcome as Ended};
 use orch_wire::query::lookup_fact;
@@ -23,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) action: String,
     pub(crate) schema: Option<Arc<AgentSchema>>,
     pub(crate) report: Arc<CallReport>,
+    /// When its nodes were asked for.
+    pub(crate) since: Instant,
 }
 
 impl Call {

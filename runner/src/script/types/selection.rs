@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use orch_wire::ids::{ActionName, AgentName, NodeName};
 use orch_wire::nodeset::{fold, natural_order};
@@ -29,7 +29,7 @@ pub(crate) struct CallOptions {
 }
 
 /// A resolved set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Found {
     /// Its nodes, in natural order.
     pub(crate) nodes: Vec<NodeName>,
@@ -37,33 +37,40 @@ pub(crate) struct Found {
     pub(crate) absent: Vec<NodeName>,
     /// Nodes that are here and did not say whether they belong to it.
     pub(crate) unanswered: Vec<NodeName>,
+    /// When they were asked for: of a set made of others, the earliest.
+    pub(crate) since: Instant,
 }
 
 impl Found {
-    pub(crate) fn new(mut nodes: Vec<NodeName>, absent: &[NodeName], unanswered: Vec<NodeName>) -> Self {
+    pub(crate) fn new(
+        mut nodes: Vec<NodeName>,
+        absent: &[NodeName],
+        unanswered: Vec<NodeName>,
+        since: Instant,
+    ) -> Self {
         nodes.sort_by(|a, b| natural_order(a.as_str(), b.as_str()));
         nodes.dedup();
         let absent: HashSet<&NodeName> = absent.iter().collect();
         let absent = nodes.iter().filter(|node| absent.contains(node)).cloned().collect();
-        Self { nodes, absent, unanswered }
+        Self { nodes, absent, unanswered, since }
     }
 
-    fn discovered(discovery: Discovery) -> Self {
+    fn discovered(discovery: Discovery, since: Instant) -> Self {
         let Discovery { nodes, unanswered, mut away, foreign, .. } = discovery;
         away.extend(foreign);
-        Self::new(nodes, &away, unanswered)
+        Self::new(nodes, &away, unanswered, since)
     }
 
     /// What a read that carried its query along found.
-    pub(crate) fn answered(report: &CallReport) -> Self {
+    pub(crate) fn answered(report: &CallReport, since: Instant) -> Self {
         let nodes = report.results.iter().map(|result| result.node.clone()).collect();
         let absent: Vec<NodeName> = report.away.iter().chain(&report.foreign).cloned().collect();
-        Self::new(nodes, &absent, report.unanswered.clone())
+        Self::new(nodes, &absent, report.unanswered.clone(), since)
     }
 
     /// The part of it that these nodes are.
     fn part(&self, nodes: Vec<NodeName>) -> Self {
-        Self::new(nodes, &self.absent, self.unanswered.clone())
+        Self::new(nodes, &self.absent, self.unanswered.clone(), self.since)
     }
 }
 
@@ -167,6 +174,11 @@ impl Selection {
         self.found().as_ref().map(|found| found.nodes.clone())
     }
 
+    /// When its nodes were asked for, if they are known by now.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.found().as_ref().map(|found| found.since)
+    }
+
     /// Fixes the set to what the answers of a call said, unless it was fixed meanwhile.
     pub(crate) fn fix(&self, found: Found) {
         self.found().get_or_insert_with(|| Arc::new(found));
@@ -180,6 +192,7 @@ impl Selection {
         }
         let run = &self.run;
         Branch::check()?;
+        let since = Instant::now();
         run.say(Output::Resolving { what: self.what().to_owned() });
         let discovery = run.discover(self.members.scope.clone(), self.options.quiet).map_err(|error| {
             run.say(Output::CallLost { quiet: false });
@@ -192,7 +205,7 @@ impl Selection {
         if !Branch::is_polling() {
             run.state().unanswered += discovery.unanswered.len();
         }
-        let found = Arc::new(Found::discovered(discovery));
+        let found = Arc::new(Found::discovered(discovery, since));
         *known = Some(found.clone());
         Ok(found)
     }
@@ -283,7 +296,12 @@ mod tests {
     fn found_nodes_are_in_natural_order_and_know_who_is_absent() {
         let names =
             |names: &[&str]| names.iter().map(|name| NodeName::new(name).unwrap()).collect::<Vec<_>>();
-        let found = Found::new(names(&["web10", "web2", "web2", "db"]), &names(&["web2", "x"]), Vec::new());
+        let found = Found::new(
+            names(&["web10", "web2", "web2", "db"]),
+            &names(&["web2", "x"]),
+            Vec::new(),
+            Instant::now(),
+        );
         assert_eq!(found.nodes, names(&["db", "web2", "web10"]));
         assert_eq!(found.absent, names(&["web2"]));
         assert_eq!(found.part(names(&["db"])).absent, names(&[]));

@@ -15,16 +15,7 @@ pub(super) fn call(fleet: &Fleet, words: &[&str]) -> Result<Answer> {
 
 /// A fleet of one node, `n01`, that has the agent `shell`.
 pub(super) fn fleet_with_shell() -> Result<Fleet> {
-    let mut fleet = Fleet::start()?;
-    fleet.add(&Node::named("n01"))?;
-    fleet.kill_node("n01")?;
-    let config = fleet.path("nodes/n01/node.toml");
-    let text = std::fs::read_to_string(&config)?;
-    let agents = "[agents]\nbuiltin = [\"file\", \"process\", \"shell\"]\n";
-    std::fs::write(&config, text.replace("[agents]\n", agents))?;
-    fleet.start_node("n01")?;
-    fleet.await_here(&["n01".to_owned()]);
-    Ok(fleet)
+    Fleet::with([Node::named("n01").builtin(&["file", "process", "shell"])])
 }
 
 /// Puts an external agent `led` where nodes find it. Its actions `look` and `change` run this script of the shell, which may wait

@@ -5,5 +5,6 @@ mod kit;
 mod missing;
 mod packages;
 mod puppet;
+mod reboot;
 mod resources;
 mod services;
