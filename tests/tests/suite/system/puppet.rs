@@ -83,3 +83,43 @@ fn a_run_that_fails_is_a_failure_whatever_its_exit_status() -> Result<()> {
     puppet(&fleet, &["runonce"])?.failed("action", "without a run");
     Ok(())
 }
+
+/// Two services, of which one does not restart. Each notes whether Puppet may run meanwhile.
+const SERVICES: &str = r#"
+for name in greeter broken; do
+    code=0
+    [ $name = greeter ] || code=1
+    cat > /etc/init.d/orch-$name <<SCRIPT
+#!/bin/sh
+[ "\$1" = status ] && exit 0
+find /var/cache/puppet -name agent_disabled.lock | wc -l > /run/orch-$name.locks
+exit $code
+SCRIPT
+    chmod 755 /etc/init.d/orch-$name
+done
+"#;
+
+#[test]
+fn a_runbook_keeps_puppet_from_its_work_and_lets_it_go_on_where_it_could_before() -> Result<()> {
+    if !system_tests() {
+        return Ok(());
+    }
+    let fleet = fleet(&["n01"], &format!("{PREPARE}{SERVICES}"))?;
+    let runbook = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/puppet_maintenance.orch");
+    let run = |service: &str| fleet.run(&["script", runbook, "only=identity = n01", service]);
+    let locks = |service: &str| -> Result<String> {
+        let locks = std::fs::read_to_string(fleet.inside("n01", &format!("/run/{service}.locks"))?)?;
+        Ok(locks.trim().to_owned())
+    };
+    let is_enabled = || Ok::<_, anyhow::Error>(ok(&fleet, &["status"])?["enabled"] == true);
+    run("service=orch-greeter").expect_code(0);
+    assert_eq!((locks("orch-greeter")?.as_str(), is_enabled()?), ("1", true));
+    // Whatever comes of the work.
+    run("service=orch-broken").expect_code(2);
+    assert_eq!((locks("orch-broken")?.as_str(), is_enabled()?), ("1", true));
+    // Somebody else's reason stays.
+    ok(&fleet, &["disable", "message=a move"])?;
+    run("service=orch-greeter").expect_code(0);
+    assert_eq!((is_enabled()?, &ok(&fleet, &["status"])?["disable_message"]), (false, &json!("a move")));
+    Ok(())
+}
