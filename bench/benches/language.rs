@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use orch_runner::client::{CallReport, Discovery, Manner};
 use orch_runner::diagnostic::SourceText;
 use orch_runner::schemas::Schemas;
-use orch_runner::script::{Compiled, Ending, FleetAccess, Local, RunOptions, compile, run};
+use orch_runner::script::{Bounds, Compiled, Ending, FleetAccess, Local, RunOptions, compile, run};
 use orch_wire::ids::{NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::time::Timestamp;
@@ -83,6 +83,7 @@ fn language(criterion: &mut Criterion) {
                     timeout: None,
                     manner: Manner::default(),
                     commit: None,
+                    bounds: Bounds::default(),
                     dry_run: false,
                     local: Local::default(),
                 };

@@ -68,7 +68,7 @@ pub(super) fn summary(would: &[Would], calls: &[CallRecord], ended: bool) -> Str
         parts.push(format!("{asked} answered with what would change"));
     }
     if would.len() > listed {
-        parts.push(format!("{} left out on this machine", count(would.len() - listed, "step")));
+        parts.push(format!("{} left out", count(would.len() - listed, "other step")));
     }
     let end = if ended {
         "nothing was changed"

@@ -22,7 +22,7 @@ use crate::config::parse_span;
 use crate::diagnostic::{self, Code, Diagnostic, SourceText};
 use crate::exit::Exit;
 use crate::report::{CallView, Printer, Stream, call_json, clean, standings};
-use crate::script::{self, CallRecord, Ending, FleetAccess, Grants, RunOptions, RunReport, Standing};
+use crate::script::{self, Bounds, CallRecord, Ending, FleetAccess, Grants, RunOptions, RunReport, Standing};
 
 /// Longest script or file of parameters that is read.
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -73,6 +73,14 @@ pub(super) struct Script {
     #[arg(long)]
     dry_run: bool,
 
+    /// Each call that changes something, and each roll-out, must be for exactly so many nodes, or nothing of it is sent
+    #[arg(long, value_name = "N")]
+    expect: Option<usize>,
+
+    /// The same for at most so many nodes
+    #[arg(long, value_name = "N")]
+    max_nodes: Option<usize>,
+
     /// Ask nothing: a write on the whole fleet is meant, and so is whatever the script would ask to confirm
     #[arg(long)]
     yes: bool,
@@ -114,6 +122,7 @@ impl Script {
             commit: folder
                 .map(|folder| ground.environment.cwd.join(folder))
                 .and_then(|folder| commit::of(&folder)),
+            bounds: Bounds { expect: self.expect, most: self.max_nodes },
             dry_run: self.dry_run,
             local: around.local(&stage, self.yes),
         };

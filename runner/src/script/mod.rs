@@ -40,7 +40,8 @@ pub use local::{Grants, Local, Permissions, Project, Prompt, Question, Wants};
 pub use program::{Compiled, Library, Param, ParamType, compile};
 pub use reference::reference;
 pub use run::{
-    CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing, Wait, run,
+    Bounds, CallRecord, Ending, FleetAccess, LogLevel, Output, OutputSink, RunOptions, RunReport, Standing,
+    Wait, run,
 };
 pub(crate) use types::OWN_FIELDS;
 pub use vocabulary::{Example, Family, Function, dedented, families};

@@ -1,4 +1,4 @@
-use orch_runner::script::Standing;
+use orch_runner::script::{Bounds, Standing};
 
 use crate::kit::{AWAY, Trial, prints, ran};
 
@@ -127,4 +127,37 @@ async fn a_cancelled_run_ends_and_no_catch_holds_it() {
     let cancel = trial.cancel.clone();
     let (endless, ()) = tokio::join!(trial.run("loop { let a = 1; }"), async { cancel.cancel() });
     assert_eq!(endless.exit(), 130);
+}
+
+#[tokio::test]
+async fn a_run_changes_no_other_number_of_nodes_than_it_may() {
+    let most = Bounds { most: Some(2), ..Bounds::default() };
+    let exactly = Bounds { expect: Some(2), ..Bounds::default() };
+    let run = async |bounds, text: &str| Trial { bounds, ..Trial::default() }.run(text).await;
+    let restart = r##"nodes("role::web").service.restart(#{ service: "shop" });"##;
+    let rollout =
+        r##"nodes("role::web").rollout(#{}, |group| { group.service.restart(#{ service: "shop" }); });"##;
+    let each = r##"nodes("role::web").invoke_each("service.restart", |node| #{ service: "shop" });"##;
+    for (bounds, flag) in [(most, "--max-nodes allows 2 nodes"), (exactly, "--expect says 2 nodes")] {
+        for text in [restart, rollout, each] {
+            let ran = run(bounds, text).await;
+            assert!(
+                ran.error().contains(flag) && ran.error().contains("3 nodes of `role::web`"),
+                "{}",
+                ran.error()
+            );
+            assert_eq!((ran.exit(), ran.asked.len()), (1, 1), "{:?}", ran.asked);
+        }
+        // What only looks is free, and so is what fits, by groups of a roll-out too.
+        let fits = r##"
+            nodes("role::web").service.status(#{ service: "shop" });
+            let two = nodes("role::web").limit(2);
+            two.service.restart(#{ service: "shop" });
+            two.rollout(#{ batch: 1 }, |group| { group.service.restart(#{ service: "shop" }); });
+        "##;
+        let ran = run(bounds, fits).await;
+        assert_eq!(ran.exit(), 0, "{:?}", ran.report.ending);
+    }
+    let one = run(exactly, r##"nodes("role::db").service.restart(#{ service: "shop" });"##).await;
+    assert!(one.error().contains("1 node of `role::db`, and --expect says 2 nodes"), "{}", one.error());
 }

@@ -9,8 +9,8 @@ use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope};
 use orch_runner::diagnostic::{Diagnostic, SourceText, Style};
 use orch_runner::schemas::Schemas;
 use orch_runner::script::{
-    Ending, FleetAccess, Grants, Local, Output, Permissions, Project, RunOptions, RunReport, Wants, compile,
-    run,
+    Bounds, Ending, FleetAccess, Grants, Local, Output, Permissions, Project, RunOptions, RunReport, Wants,
+    compile, run,
 };
 use orch_wire::ids::{NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
@@ -315,6 +315,7 @@ pub(crate) struct Trial {
     pub(crate) lossy: &'static [&'static str],
     pub(crate) dead: bool,
     pub(crate) dry_run: bool,
+    pub(crate) bounds: Bounds,
     pub(crate) cancel: CancellationToken,
     pub(crate) skip: CancellationToken,
     pub(crate) log: Log,
@@ -369,6 +370,7 @@ impl Trial {
             timeout: None,
             manner: Manner::default(),
             commit: None,
+            bounds: self.bounds,
             dry_run: self.dry_run,
         };
         let report = run(&script, options).await;

@@ -11,6 +11,7 @@ use orch_wire::schema::{ActionSchema, AgentSchema};
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, Map, NativeCallContext};
 use serde_json::Value;
 
+use super::expecting::bounded;
 use crate::client::{CallError, CallReport, CallRequest, Manner, Paced, Scope, Tolerance, pieces};
 use crate::report::fold_results;
 use crate::schemas::Schemas;
@@ -112,6 +113,9 @@ fn call(
     let run = &selection.run;
     let action = action(schema, name)?;
     Branch::check()?;
+    if action.is_write() && !selection.options.dry_run {
+        bounded(selection, &format!("`{}.{name}`", schema.name))?;
+    }
     if let Some(dry) = &run.dry {
         let is_unknown = args.values().any(|value| holds_unknown(value).is_some());
         if !is_unknown {
@@ -170,6 +174,9 @@ fn invoke_each(
     let action = action(&schema, &name)?;
     Branch::check()?;
     selection.resolve()?;
+    if action.is_write() && !selection.options.dry_run {
+        bounded(selection, &format!("`{}.{name}`", schema.name))?;
+    }
     let made = Made::of(selection, &schema, action)?;
     let Some(Scope::Nodes(nodes)) = made.targets()? else { return Ok(made.nobody()) };
     // All arguments are known and good before the first message.

@@ -2,6 +2,8 @@
 
 use rhai::{INT, Map};
 
+use crate::report::count;
+use crate::script::run::Bounds;
 use crate::script::types::{Failure, Kind, Outcome, Selection, folded, usage};
 use crate::script::vocabulary::{Example, Family, Function, no_types};
 
@@ -72,6 +74,29 @@ fn check(selection: &Selection, demand: &Demand) -> Outcome<Selection> {
         failure = failure.help(format!("to go on without an answer, write `#{{ unanswered: {number} }}`"));
     }
     Err(failure.into())
+}
+
+/// Whether the run may change so many nodes. In a group of a roll-out that was looked at for the whole.
+pub(super) fn bounded(selection: &Selection, what: &str) -> Outcome<()> {
+    let bounds = selection.run.bounds;
+    if bounds == Bounds::default() || selection.group.is_some() {
+        return Ok(());
+    }
+    let number = selection.resolve()?.nodes.len();
+    let refused = |flag: &str, says: &str, nodes: usize| {
+        let nodes = count(nodes, "node");
+        let message = format!(
+            "{what} is for {} of `{}`, and {flag} {says} {nodes}",
+            count(number, "node"),
+            selection.what()
+        );
+        Err(Failure::new(Kind::Expect, message).note("nothing of it was sent").into())
+    };
+    match bounds {
+        Bounds { expect: Some(exactly), .. } if number != exactly => refused("--expect", "says", exactly),
+        Bounds { most: Some(most), .. } if number > most => refused("--max-nodes", "allows", most),
+        _ => Ok(()),
+    }
 }
 
 pub(super) const FAMILY: Family = Family {

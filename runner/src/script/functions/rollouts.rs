@@ -10,6 +10,7 @@ use orch_wire::outcome::{Counts, NodeResult};
 use rhai::{Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext};
 
 use super::calling::failed;
+use super::expecting::bounded;
 use super::flow::pause;
 use crate::client::{CallReport, Tolerance};
 use crate::report::count;
@@ -161,6 +162,7 @@ fn rollout(
     Branch::check()?;
     let wish = Wish::read(&options)?;
     let nodes = selection.resolve()?.nodes.clone();
+    bounded(selection, "the roll-out")?;
     if nodes.is_empty() {
         run.acted_on_nothing("a roll-out", selection.what());
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::FleetAccess;
 use super::branch::Branch;
+use super::evaluate::Bounds;
 use super::output::{Output, OutputSink};
 use super::tasks::Tasks;
 use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
@@ -71,6 +72,8 @@ pub(crate) struct Run {
     /// Blake3 of the script.
     pub(crate) digest: String,
     pub(crate) commit: Option<String>,
+    /// How many nodes may be changed.
+    pub(crate) bounds: Bounds,
     /// The name of the script.
     pub(crate) name: Arc<str>,
     /// Where nothing may change: what is listed instead.
@@ -107,6 +110,7 @@ pub(crate) struct RunParts {
     pub(crate) timeout: Option<Duration>,
     pub(crate) manner: Manner,
     pub(crate) commit: Option<String>,
+    pub(crate) bounds: Bounds,
     pub(crate) dry_run: bool,
     pub(crate) skip: CancellationToken,
 }
@@ -124,7 +128,8 @@ pub(crate) struct ScriptParts {
 
 impl Run {
     pub(crate) fn new(parts: RunParts, script: ScriptParts) -> SharedRun {
-        let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, dry_run, skip } = parts;
+        let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, bounds, dry_run, skip } =
+            parts;
         let ScriptParts { switches, name, params, digest, local, fallbacks } = script;
         let masks = Masks::default();
         let output = if dry_run { plain(output) } else { output };
@@ -138,6 +143,7 @@ impl Run {
             params,
             digest,
             commit,
+            bounds,
             name,
             dry: dry_run.then(|| Arc::new(DryRun::new(switches))),
             local,
@@ -165,6 +171,7 @@ impl Run {
             params,
             digest,
             commit: self.commit.clone(),
+            bounds: self.bounds,
             name,
             dry: self.dry.as_ref().map(|dry| Arc::new(dry.inside(switches))),
             local,

@@ -25,6 +25,15 @@ use crate::script::local::Local;
 use crate::script::program::{Compiled, Loaded};
 use crate::script::types::{Failure, Outcome};
 
+/// How many nodes a run may change: what it changes is refused as a whole where that does not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Exactly so many.
+    pub expect: Option<usize>,
+    /// At most so many.
+    pub most: Option<usize>,
+}
+
 /// What a script runs with.
 #[derive(Clone)]
 pub struct RunOptions {
@@ -47,6 +56,8 @@ pub struct RunOptions {
     pub manner: Manner,
     /// Commit of the script's repository, for the audit on the nodes.
     pub commit: Option<String>,
+    /// How many nodes each of its writes and roll-outs may be for.
+    pub bounds: Bounds,
     /// Do nothing that changes anything: ask agents what they would change, where they can say, and list the rest.
     pub dry_run: bool,
     /// What it reaches on the operator's machine.
@@ -96,8 +107,20 @@ impl RunReport {
 
 /// Runs a compiled script. Dropping the future cancels the run.
 pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
-    let RunOptions { fleet, schemas, params, output, cancel, skip, timeout, manner, commit, dry_run, local } =
-        options;
+    let RunOptions {
+        fleet,
+        schemas,
+        params,
+        output,
+        cancel,
+        skip,
+        timeout,
+        manner,
+        commit,
+        bounds,
+        dry_run,
+        local,
+    } = options;
     let digest = orch_wire::ids::Digest::of(script.source.text.as_bytes()).to_string();
     // A child: what ends with this future is the run, and nothing of the caller's.
     let cancel = cancel.child_token();
@@ -106,7 +129,7 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let _skipped_without_us = skip.clone().drop_guard();
     let runtime = Handle::current();
     let branch = Branch::new(cancel.clone());
-    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, commit, dry_run, skip };
+    let parts = RunParts { fleet, schemas, output, runtime, timeout, manner, commit, bounds, dry_run, skip };
     let fallbacks = script.fallbacks.clone();
     let run = Run::new(
         parts,

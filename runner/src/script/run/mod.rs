@@ -16,7 +16,7 @@ pub(crate) use branch::Branch;
 pub use context::{CallRecord, Standing};
 pub(crate) use context::{Run, SharedRun};
 pub(crate) use detached::Detached;
-pub use evaluate::{Ending, RunOptions, RunReport, run};
+pub use evaluate::{Bounds, Ending, RunOptions, RunReport, run};
 pub(crate) use inner::run_inside;
 pub(crate) use memory::Memory;
 pub(crate) use output::connect;
