@@ -70,8 +70,8 @@ codes! {
     Exec = "E0312", "A program on this machine did not do what it should.";
     Secret = "E0313", "The source of a secret gives none.";
     Script = "E0314", "Another script cannot be run.";
-    Answer = "E0316", "Nobody answered a question.";
     DryRun = "E0315", "A dry run cannot go on: what comes next depends on what was not done.";
+    Answer = "E0316", "Nobody answered a question.";
     Internal = "E0399", "A mistake in orch itself.";
     Unused = "W0101", "A variable is never used.";
     UnknownField = "W0102", "The schema of an action does not declare this output.";
