@@ -15,11 +15,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Every message takes some memory and gives it back at once, for as many connections as there are nodes, and so cold in the
-/// processor's caches: a tenth of the broker's time with the system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Descriptors that a connection takes: its TCP socket, and both ends of a Unix socket for each lane.
 const DESCRIPTORS: usize = 5;
 /// Descriptors that the broker itself takes, with room to spare.
