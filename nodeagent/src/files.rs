@@ -1,9 +1,13 @@
 //! The one way to read files here: bounded, regular files only, and errors that name the operation and the path.
 
+mod lock;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+pub(crate) use self::lock::LockedFile;
 
 /// A file that could not be used: what was tried, on which path, and why not.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use orch_wire::body::{Answer, code};
-use rustix::fs::{FlockOperation, flock};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,7 +14,7 @@ use crate::agents::Job;
 use crate::agents::builtin::{outputs, text};
 use crate::agents::ending::{Done, failed};
 use crate::agents::tool::{Command, Tools};
-use crate::files::{self, FileError};
+use crate::files::{self, FileError, LockedFile};
 
 /// Longest configuration file.
 const FILE_BYTES: usize = 64 * 1024;
@@ -147,16 +146,11 @@ fn options(job: &Job) -> Vec<String> {
 }
 
 /// None where another action has it.
-fn lock(folder: &Path) -> Result<Option<File>, FileError> {
+fn lock(folder: &Path) -> Result<Option<LockedFile>, FileError> {
     files::create_private_folder(folder)?;
     let path: PathBuf = folder.join("run.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(FileError::io("open", &path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(FileError::io("lock", &path)(error.into())),
-    }
+    LockedFile::try_new(file.map_err(FileError::io("open", &path))?, &path)
 }
 
 #[cfg(test)]
@@ -201,15 +195,5 @@ mod tests {
         let answer = own.command(Path::new("/"), &["--noop".to_owned()]).unwrap_err();
         assert_eq!(answer.code.as_deref(), Some(code::ARGUMENTS));
         assert!(answer.message.contains("--noop"), "{}", answer.message);
-    }
-
-    #[test]
-    fn one_run_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = lock(folder.path()).unwrap();
-        assert!(first.is_some());
-        assert!(lock(folder.path()).unwrap().is_none());
-        drop(first);
-        assert!(lock(folder.path()).unwrap().is_some());
     }
 }

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use orch_wire::body::{Answer, code};
-use rustix::fs::{FlockOperation, flock};
 
-use super::super::place::{Place, wrapped};
+use super::super::place::Place;
 use super::super::{Done, Errand, failed};
-use crate::files::{self, FileError};
+use crate::files::{self, FileError, LockedFile};
 
 /// Largest file that can be pushed.
 pub(super) const FILE_BYTES: u64 = 1 << 30;
@@ -29,7 +28,7 @@ pub(super) struct Uploads {
 /// One upload; nobody else takes blocks of it meanwhile.
 pub(super) struct Upload {
     path: PathBuf,
-    file: File,
+    file: LockedFile,
 }
 
 impl Uploads {
@@ -90,13 +89,9 @@ impl Uploads {
 
 impl Upload {
     fn locked(path: PathBuf, file: File) -> Done<Self> {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path, file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(failed("another call takes a block of this file just now"))
-            }
-            Err(error) => Err(wrapped("lock", &path)(error).into()),
-        }
+        let file = LockedFile::try_new(file, &path)?;
+        let file = file.ok_or_else(|| failed("another call takes a block of this file just now"))?;
+        Ok(Self { path, file })
     }
 
     pub(super) fn path(&self) -> &Path {
