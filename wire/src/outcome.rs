@@ -142,6 +142,12 @@ impl NodeResult {
         Self { outcome: Outcome::NotStarted, ..Self::silent(node, message, false, Duration::ZERO) }
     }
 
+    /// A target that failed at something that is no action's answer.
+    pub fn failed(node: NodeName, code: &str, message: impl Into<String>) -> Self {
+        let code = Some(code.to_owned());
+        Self { outcome: Outcome::Failed, code, ..Self::silent(node, message, true, Duration::ZERO) }
+    }
+
     /// Whether the action ran and succeeded.
     pub fn is_ok(&self) -> bool {
         self.outcome == Outcome::Ok

@@ -27,10 +27,7 @@ pub(super) async fn drive(
                 None => break,
             },
             Some(event) = link.recv() => engine.link(event, Moment::now()),
-            Some(event) = feed.recv() => {
-                engine.feed(event, Moment::now());
-                changes.send_replace(engine.changes());
-            }
+            Some(event) = feed.recv() => engine.feed(event, Moment::now()),
             Ok(permit) = outgoing.reserve(), if engine.has_message() => {
                 if let Some(frames) = engine.next_message() {
                     permit.send(frames);
@@ -38,6 +35,7 @@ pub(super) async fn drive(
             }
             () = sleep_until(tick) => engine.tick(Moment::now()),
         }
+        changes.send_if_modified(|known| std::mem::replace(known, engine.changes()) != engine.changes());
     }
     // A cancel that was just queued should still go out.
     while let Some(frames) = engine.next_message() {

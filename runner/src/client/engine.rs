@@ -21,7 +21,7 @@ use super::compose::{Addressees, Composer, Errand};
 use super::feed::FeedEvent;
 use super::moment::Moment;
 use super::roster::VerifiedRoster;
-use super::types::{CallError, CallEvent, CallReport, CallRequest, EventSink, Fleet, Scope, Until};
+use super::types::{CallError, CallEvent, CallReport, CallRequest, EventSink, Fleet, Scope, Until, Waited};
 
 /// A call waits this long for lanes that are down before it gives up unsent: longer than the longest backoff.
 const LANES_BACK: Duration = Duration::from_secs(20);
@@ -61,8 +61,8 @@ pub enum Command {
         until: Until,
         /// What was so before does not count.
         since: Instant,
-        /// Takes those for which it does not.
-        reply: oneshot::Sender<Vec<NodeName>>,
+        /// Takes how it stands.
+        reply: oneshot::Sender<Waited>,
     },
 }
 
@@ -94,14 +94,14 @@ pub struct Engine {
     outbox: VecDeque<Frames>,
     calls: HashMap<CallId, Active>,
     waiting: Vec<Waiting>,
-    /// How often the roster has changed.
+    /// How often the roster or the connection has changed.
     changes: u64,
 }
 
 impl Engine {
     /// A session whose lanes are up and whose feed is open, with the roster that the feed gave first.
-    pub fn new(composer: Composer, discovery: Duration, roster: Roster) -> Self {
-        let roster = VerifiedRoster::new(roster, &composer.keys, &composer.collective);
+    pub fn new(composer: Composer, discovery: Duration, roster: Roster, now: Moment) -> Self {
+        let roster = VerifiedRoster::new(roster, &composer.keys, &composer.collective, now.steady);
         Self {
             composer,
             discovery,
@@ -116,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// How often the roster has changed: another number is a reason to look again.
+    /// How often the roster or the connection has changed: another number is a reason to look again.
     pub(super) fn changes(&self) -> u64 {
         self.changes
     }
@@ -151,7 +151,10 @@ impl Engine {
             Command::Cancel { call } => self.cancel(call, now),
             // Of a roster that is being renewed it tells what was last known.
             Command::Unmet { nodes, until, since, reply } => {
-                let _ = reply.send(self.roster.unmet(&nodes, until, since));
+                let is_ready = self.is_ready();
+                let left = self.roster.unmet(&nodes, until, since, is_ready);
+                let unsure = (!is_ready).then(|| self.why_not_ready());
+                let _ = reply.send(Waited { left, unsure });
             }
             command if self.is_ready() => self.start(command, now),
             command => {
@@ -242,10 +245,12 @@ impl Engine {
         match event {
             LinkEvent::Message(frames) => self.message(&frames, now),
             LinkEvent::Up => {
+                self.changes = self.changes.wrapping_add(1);
                 self.lanes_are_up = true;
                 self.ready_again(now);
             }
             LinkEvent::Down { error, .. } => {
+                self.changes = self.changes.wrapping_add(1);
                 if self.lanes_are_up {
                     self.lanes_lost = error.to_string();
                 }
@@ -264,13 +269,8 @@ impl Engine {
                 self.suspend(now);
             }
             FeedEvent::Roster(roster) => {
-                let Composer { keys, collective, .. } = &self.composer;
-                let renewed = VerifiedRoster::new(roster, keys, collective).after(&self.roster, now.steady);
-                let before = std::mem::replace(&mut self.roster, renewed);
+                let names = self.roster.renew(roster, &self.composer.keys, now.steady);
                 self.roster_is_live = true;
-                let mut names: Vec<NodeName> = before.names().chain(self.roster.names()).cloned().collect();
-                names.sort();
-                names.dedup();
                 for node in names {
                     self.presence(&node, now);
                 }

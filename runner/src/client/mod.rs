@@ -9,6 +9,7 @@ mod moment;
 mod pace;
 mod roster;
 mod session;
+mod starts;
 mod types;
 
 /// The session's decisions without sockets, clock or task, for games of the whole fleet in memory.
@@ -23,5 +24,5 @@ pub use pace::{Pace, Paced, Retry, Tolerance, pieces};
 pub use session::Session;
 pub use types::{
     CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner,
-    NodeCard, Scope, SessionConfig, Until,
+    NodeCard, Scope, SessionConfig, Until, Waited,
 };

@@ -1,6 +1,6 @@
 //! The broker's roster as this session has verified it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use orch_wire::card::Card;
@@ -9,10 +9,10 @@ use orch_wire::envelope::{self, Frames};
 use orch_wire::header::Kind;
 use orch_wire::ids::{BrokerName, CollectiveName, Digest, NodeName, Party};
 use orch_wire::keys::Keys;
-use orch_wire::time::Timestamp;
 use orch_wire::topic::Topic;
 
 use super::collector::Standing;
+use super::starts::{Start, Starts};
 use super::types::{Fleet, NodeCard, Until};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,32 +23,6 @@ struct Known {
     listens: bool,
     /// Digests of its agents and its facts, where its card can be read.
     has: Option<(Digest, Digest)>,
-    /// Of its kernel's boot id, and when its agent started, where its card can be read.
-    start: Option<(Digest, Timestamp)>,
-    /// When this session saw that it had booted anew, and that its agent had; never, if it was so before.
-    booted: Option<Instant>,
-    restarted: Option<Instant>,
-}
-
-impl Known {
-    /// The same after what was known before.
-    fn after(self, before: Option<&Self>, now: Instant) -> Self {
-        let Some(before) = before else { return Self { booted: Some(now), restarted: Some(now), ..self } };
-        let (Some((boot, agent)), Some((old_boot, old_agent))) = (self.start, before.start) else {
-            // What cannot be read says nothing of a start.
-            return Self { start: self.start.or(before.start), ..self.with_starts(before) };
-        };
-        let is_boot = boot != old_boot;
-        Self {
-            booted: if is_boot { Some(now) } else { before.booted },
-            restarted: if is_boot || agent != old_agent { Some(now) } else { before.restarted },
-            ..self
-        }
-    }
-
-    fn with_starts(self, of: &Self) -> Self {
-        Self { booted: of.booted, restarted: of.restarted, ..self }
-    }
 }
 
 /// What is known of every node; each card's seal has been checked with the session's own key.
@@ -59,32 +33,61 @@ pub(super) struct VerifiedRoster {
     settled: bool,
     expected: usize,
     nodes: BTreeMap<NodeName, Known>,
+    starts: Starts,
 }
 
 impl VerifiedRoster {
-    pub(super) fn new(roster: Roster, keys: &Keys, collective: &CollectiveName) -> Self {
+    /// The first roster of a session: what it says of starts was so before.
+    pub(super) fn new(roster: Roster, keys: &Keys, collective: &CollectiveName, now: Instant) -> Self {
+        let mut first = Self {
+            broker: roster.broker.clone(),
+            collective: collective.clone(),
+            settled: false,
+            expected: 0,
+            nodes: BTreeMap::new(),
+            starts: Starts::default(),
+        };
+        first.take(roster, keys, |_| true, now);
+        first
+    }
+
+    /// Takes another whole roster; the names of which it tells something, or told before.
+    pub(super) fn renew(&mut self, roster: Roster, keys: &Keys, now: Instant) -> BTreeSet<NodeName> {
+        let before = std::mem::take(&mut self.nodes);
+        self.take(roster, keys, |node| before.contains_key(node), now);
+        before.into_keys().chain(self.nodes.keys().cloned()).collect()
+    }
+
+    fn take(&mut self, roster: Roster, keys: &Keys, was_known: impl Fn(&NodeName) -> bool, now: Instant) {
         let Roster { broker, settled, expected, nodes, .. } = roster;
-        let nodes =
-            nodes.into_iter().map(|entry| (entry.node.clone(), verify(&entry, keys, collective))).collect();
-        Self { broker, collective: collective.clone(), settled, expected, nodes }
-    }
-
-    /// The same roster, as it follows on one of before.
-    pub(super) fn after(mut self, before: &Self, now: Instant) -> Self {
-        for (node, known) in &mut self.nodes {
-            *known = known.after(before.nodes.get(node), now);
+        (self.broker, self.settled, self.expected) = (broker, settled, expected);
+        for entry in nodes {
+            self.note(entry, keys, &was_known, now);
         }
-        self
     }
 
-    /// Those of the nodes for which it does not hold.
-    pub(super) fn unmet(&self, nodes: &[NodeName], until: Until, since: Instant) -> Vec<NodeName> {
+    fn note(&mut self, entry: Entry, keys: &Keys, was_known: impl Fn(&NodeName) -> bool, now: Instant) {
+        let (known, start) = verify(&entry, keys, &self.collective);
+        if let Some(start) = start {
+            self.starts.saw(&entry.node, start, was_known(&entry.node), now);
+        }
+        self.nodes.insert(entry.node, known);
+    }
+
+    /// Those of the nodes for which it does not hold. Where the roster is not `current`, that a node is not in it says nothing.
+    pub(super) fn unmet(
+        &self,
+        nodes: &[NodeName],
+        until: Until,
+        since: Instant,
+        current: bool,
+    ) -> Vec<NodeName> {
         let holds = |node: &&NodeName| {
-            let Some(known) = self.nodes.get(*node) else { return until.gone };
-            let is_here = known.presence == Presence::Here && !known.foreign;
-            let is_new = if until.same_boot || until.gone { known.restarted } else { known.booted };
-            let is_new = is_new.is_some_and(|at| at >= since);
-            if until.gone { !is_here || is_new } else { is_here && is_new }
+            let is_here =
+                self.nodes.get(*node).is_some_and(|known| known.presence == Presence::Here && !known.foreign);
+            let start = if until.same_boot || until.gone { Starts::restarted } else { Starts::booted };
+            let is_new = start(&self.starts, node).is_some_and(|at| at >= since);
+            if until.gone { current && !is_here || is_new } else { is_here && is_new }
         };
         nodes.iter().filter(|node| !holds(node)).cloned().collect()
     }
@@ -93,12 +96,13 @@ impl VerifiedRoster {
     pub(super) fn apply(&mut self, change: Change, keys: &Keys, now: Instant) -> Option<NodeName> {
         match change {
             Change::Node(entry) => {
-                let known = verify(&entry, keys, &self.collective).after(self.nodes.get(&entry.node), now);
-                if known.presence == Presence::Here && !self.settled {
+                let node = entry.node.clone();
+                if entry.presence == Presence::Here && !self.settled {
                     self.expected = self.expected.saturating_sub(1);
                 }
-                self.nodes.insert(entry.node.clone(), known);
-                Some(entry.node)
+                let was_known = self.nodes.contains_key(&node);
+                self.note(entry, keys, |_| was_known, now);
+                Some(node)
             }
             Change::Forgotten(node) => {
                 self.nodes.remove(&node);
@@ -128,10 +132,6 @@ impl VerifiedRoster {
             Some(Known { presence: Presence::Here, .. }) => Standing::Here,
             Some(_) | None => Standing::Absent,
         }
-    }
-
-    pub(super) fn names(&self) -> impl Iterator<Item = &NodeName> {
-        self.nodes.keys()
     }
 
     /// Nodes of the collective that did not say goodbye: here, away, or of another key.
@@ -190,19 +190,11 @@ impl VerifiedRoster {
     }
 }
 
-/// A card counts only if its seal verifies and it is this node's own.
-fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> Known {
+/// A card counts only if its seal verifies and it is this node's own. Of one that can be read its start too.
+fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> (Known, Option<Start>) {
     let presence = entry.presence;
-    let unread = Known {
-        presence,
-        foreign: false,
-        listens: true,
-        has: None,
-        start: None,
-        booted: None,
-        restarted: None,
-    };
-    let Some(card) = &entry.card else { return unread };
+    let unread = Known { presence, foreign: false, listens: true, has: None };
+    let Some(card) = &entry.card else { return (unread, None) };
     let frames = Frames {
         topic: card.topic.clone(),
         header: card.header.clone(),
@@ -214,41 +206,42 @@ fn verify(entry: &Entry, keys: &Keys, collective: &CollectiveName) -> Known {
             && opened.topic == Topic::Card(entry.node.clone())
             && opened.header.sender == Party::Node(entry.node.clone())
     });
-    let Some(opened) = opened else { return Known { foreign: true, ..unread } };
+    let Some(opened) = opened else { return (Known { foreign: true, ..unread }, None) };
     // A body that does not decode says nothing of collectives: the node stays expected.
-    let Ok(card) = opened.body::<Card>(keys) else { return unread };
+    let Ok(card) = opened.body::<Card>(keys) else { return (unread, None) };
     let listens = card.collectives.contains(collective);
-    let start = Some((Digest::of(card.boot_id.as_bytes()), card.agent_start));
-    Known { listens, has: Some((card.agents, card.facts)), start, ..unread }
+    let start = Start { boot: Digest::of(card.boot_id.as_bytes()), agent: card.agent_start };
+    (Known { listens, has: Some((card.agents, card.facts)), ..unread }, Some(start))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use orch_wire::time::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn known(here: bool, boot: u8, agent: u64) -> Known {
-        Known {
-            presence: if here { Presence::Here } else { Presence::Away },
-            foreign: false,
-            listens: true,
-            has: None,
-            start: Some((Digest::of(&[boot]), Timestamp::from_millis(agent))),
-            booted: None,
-            restarted: None,
-        }
+    fn here(here: bool) -> Known {
+        let presence = if here { Presence::Here } else { Presence::Away };
+        Known { presence, foreign: false, listens: true, has: None }
     }
 
-    fn roster(node: &NodeName, known: Known) -> VerifiedRoster {
+    fn start(boot: u8, agent: u64) -> Start {
+        Start { boot: Digest::of(&[boot]), agent: Timestamp::from_millis(agent) }
+    }
+
+    fn roster(node: &NodeName) -> VerifiedRoster {
+        let mut starts = Starts::default();
+        starts.saw(node, start(0, 0), true, Instant::now());
         VerifiedRoster {
             broker: "b".parse().unwrap(),
             collective: CollectiveName::main(),
             settled: true,
             expected: 0,
-            nodes: [(node.clone(), known)].into_iter().collect(),
+            nodes: [(node.clone(), here(true))].into_iter().collect(),
+            starts,
         }
     }
 
@@ -259,47 +252,97 @@ mod tests {
     #[test]
     fn a_node_that_is_not_known_is_gone_and_not_back() {
         let (node, other): (NodeName, NodeName) = ("n1".parse().unwrap(), "n2".parse().unwrap());
-        let roster = roster(&node, known(true, 1, 1));
-        let unmet = |until| roster.unmet(std::slice::from_ref(&other), until, Instant::now());
-        assert!(unmet(GONE).is_empty());
-        assert_eq!(unmet(ONLINE), std::slice::from_ref(&other));
+        let roster = roster(&node);
+        let unmet = |until, current| {
+            roster.unmet(std::slice::from_ref(&other), until, Instant::now(), current).is_empty()
+        };
+        assert!(unmet(GONE, true));
+        assert!(!unmet(GONE, false) && !unmet(ONLINE, true) && !unmet(ANEW, true));
+    }
+
+    /// What comes of a node.
+    #[derive(Debug, Clone)]
+    enum Comes {
+        Card {
+            here: bool,
+            boot: u8,
+            agent: u64,
+        },
+        /// A broker that does not know it any more.
+        Nothing,
+        /// Something of it that cannot be read.
+        Unread,
+    }
+
+    fn comes() -> impl Strategy<Value = Comes> {
+        prop_oneof![
+            6 => (any::<bool>(), 0u8..3, 0u64..3).prop_map(|(here, boot, agent)| Comes::Card { here, boot, agent }),
+            1 => Just(Comes::Nothing),
+            1 => Just(Comes::Unread),
+        ]
     }
 
     proptest! {
         /// What is seen of a node, one after the other, against what a plain observer would say.
         #[test]
         fn waits_end_when_a_plain_observer_would_say_so(
-            seen in prop::collection::vec((any::<bool>(), 0u8..3, 0u64..3, any::<bool>()), 1..20),
+            seen in prop::collection::vec(comes(), 1..20),
             asked in 0usize..20,
+            current in any::<bool>(),
         ) {
             let node: NodeName = "n1".parse().unwrap();
-            let start = Instant::now();
-            let at = |step: usize| start + Duration::from_secs(2 * u64::try_from(step).unwrap());
-            let (mut here, mut boot, mut agent) = (true, 0, 0);
-            let mut roster = self::roster(&node, known(here, boot, agent));
+            let begin = Instant::now();
+            let at = |step: usize| begin + Duration::from_secs(2 * u64::try_from(step + 1).unwrap());
+            let (mut boot, mut agent) = (0, 0);
+            let mut roster = self::roster(&node);
             let asked = asked.min(seen.len());
             // The selection was resolved a second before this step.
             let since = at(asked).checked_sub(Duration::from_secs(1)).unwrap();
             let (mut has_booted, mut has_restarted) = (false, false);
-            for (step, (now_here, now_boot, now_agent, whole)) in seen.into_iter().enumerate() {
-                if step >= asked {
-                    has_booted |= now_boot != boot;
-                    has_restarted |= now_boot != boot || now_agent != agent;
-                }
-                (here, boot, agent) = (now_here, now_boot, now_agent);
-                // By a whole roster, or by a change.
-                let next = known(here, boot, agent);
-                if whole {
-                    roster = self::roster(&node, next).after(&roster, at(step));
-                } else {
-                    let next = next.after(roster.nodes.get(&node), at(step));
-                    roster.nodes.insert(node.clone(), next);
-                }
-                let met = |until| roster.unmet(std::slice::from_ref(&node), until, since).is_empty();
-                prop_assert_eq!(met(ONLINE), here && has_booted);
-                prop_assert_eq!(met(ANEW), here && has_restarted);
-                prop_assert_eq!(met(GONE), !here || has_restarted);
+            for (step, comes) in seen.into_iter().enumerate() {
+                let was_known = roster.nodes.contains_key(&node);
+                let is_here = match comes {
+                    Comes::Card { here: now_here, boot: now_boot, agent: now_agent } => {
+                        if step >= asked {
+                            has_booted |= now_boot != boot;
+                            has_restarted |= now_boot != boot || now_agent != agent;
+                        }
+                        (boot, agent) = (now_boot, now_agent);
+                        roster.nodes.insert(node.clone(), here(now_here));
+                        roster.starts.saw(&node, start(boot, agent), was_known, at(step));
+                        now_here
+                    }
+                    Comes::Nothing => {
+                        roster.nodes.remove(&node);
+                        false
+                    }
+                    Comes::Unread => {
+                        roster.nodes.insert(node.clone(), here(true));
+                        true
+                    }
+                };
+                let met = |until| roster.unmet(std::slice::from_ref(&node), until, since, current).is_empty();
+                prop_assert_eq!(met(ONLINE), is_here && has_booted);
+                prop_assert_eq!(met(ANEW), is_here && has_restarted);
+                prop_assert_eq!(met(GONE), current && !is_here || has_restarted);
             }
         }
+    }
+
+    #[test]
+    fn a_node_that_comes_for_the_first_time_has_started() {
+        let (node, new): (NodeName, NodeName) = ("n1".parse().unwrap(), "n2".parse().unwrap());
+        let mut roster = roster(&node);
+        let since = Instant::now();
+        roster.nodes.insert(new.clone(), here(true));
+        let is_back = |roster: &VerifiedRoster| {
+            roster.unmet(std::slice::from_ref(&new), ONLINE, since, true).is_empty()
+        };
+        // One that was known, and of which only now a start is read, has not.
+        roster.starts.saw(&new, start(1, 1), true, since);
+        assert!(!is_back(&roster));
+        roster.starts = Starts::default();
+        roster.starts.saw(&new, start(1, 1), false, since);
+        assert!(is_back(&roster));
     }
 }

@@ -17,9 +17,10 @@ use super::compose::Composer;
 use super::drive::drive;
 use super::engine::{Command, Engine};
 use super::feed;
+use super::moment::Moment;
 use super::types::{
     CallError, CallEvent, CallReport, CallRequest, ConnectError, Discovery, EventSink, Fleet, Manner, Scope,
-    SessionConfig, Until,
+    SessionConfig, Until, Waited,
 };
 
 /// Changes of the roster within this time are looked at together.
@@ -54,7 +55,7 @@ impl Session {
         let (commands, received) = mpsc::channel(QUEUE);
         let roster = feed.roster.clone();
         let (feed_task, feed_events) = feed::follow(config.dialer, feed);
-        let engine = Engine::new(composer, config.discovery_timeout, roster);
+        let engine = Engine::new(composer, config.discovery_timeout, roster, Moment::now());
         let outgoing = link.sender();
         let (changed, changes) = watch::channel(engine.changes());
         let task = task::spawn(async move {
@@ -83,7 +84,7 @@ impl Session {
     }
 
     /// Waits until something holds of each of these nodes that did not `since` then, for `limit` at most; gives those of which it does
-    /// not. Tells of each node when it does.
+    /// not. Tells of each node when it does, and when nobody can tell because the broker is away.
     pub async fn wait_for(
         &self,
         nodes: Vec<NodeName>,
@@ -91,26 +92,29 @@ impl Session {
         since: Instant,
         limit: Duration,
         events: EventSink,
-    ) -> Result<Vec<NodeName>, CallError> {
+    ) -> Result<Waited, CallError> {
         let deadline = tokio::time::Instant::now() + limit;
         let mut changes = self.changes.clone();
         events(CallEvent::Planned { expected: nodes.len() });
-        let mut left = nodes;
+        let mut stands = Waited { left: nodes, unsure: None };
         loop {
             changes.mark_unchanged();
             let (reply, answer) = oneshot::channel();
-            self.send(Command::Unmet { nodes: left.clone(), until, since, reply }).await?;
-            let unmet = answer.await.map_err(|_| CallError::Ended)?;
-            let still: HashSet<&NodeName> = unmet.iter().collect();
-            for node in left.iter().filter(|node| !still.contains(node)) {
+            self.send(Command::Unmet { nodes: stands.left.clone(), until, since, reply }).await?;
+            let now = answer.await.map_err(|_| CallError::Ended)?;
+            let still: HashSet<&NodeName> = now.left.iter().collect();
+            for node in stands.left.iter().filter(|node| !still.contains(node)) {
                 events(CallEvent::Answered { node: node.clone(), outcome: Outcome::Ok });
             }
-            left = unmet;
-            if left.is_empty() {
-                return Ok(left);
+            if let (Some(why), None) = (&now.unsure, &stands.unsure) {
+                events(CallEvent::Notice(why.clone()));
+            }
+            stands = now;
+            if stands.left.is_empty() {
+                return Ok(stands);
             }
             match timeout_at(deadline, changes.changed()).await {
-                Err(_) => return Ok(left),
+                Err(_) => return Ok(stands),
                 Ok(Err(_)) => return Err(CallError::Ended),
                 // A fleet that comes back changes the roster a thousand times a second.
                 Ok(Ok(())) => tokio::time::sleep(COALESCE).await,

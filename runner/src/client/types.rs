@@ -196,6 +196,15 @@ pub struct Until {
     pub same_boot: bool,
 }
 
+/// How a wait stands, or how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// The nodes of which it does not hold, as far as this session knows.
+    pub left: Vec<NodeName>,
+    /// Why it does not know how they are now, where it does not.
+    pub unsure: Option<String>,
+}
+
 /// What happens during a call, for progress and live output.
 #[derive(Debug, Clone)]
 pub enum CallEvent {

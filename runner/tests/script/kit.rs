@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope};
+use orch_runner::client::{CallReport, CallRequest, Discovery, Manner, Scope, Waited};
 use orch_runner::diagnostic::{Diagnostic, SourceText, Style};
 use orch_runner::schemas::Schemas;
 use orch_runner::script::{
@@ -211,7 +211,7 @@ fn coming_and_going(access: FleetAccess, log: &Log) -> FleetAccess {
         let names = wait.nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(",");
         waits.add(format!("wait {names} {:?}", wait.until));
         let hangs = |node: &NodeName| !wait.until.gone && !wait.until.same_boot && node.as_str() == "web2";
-        ready(Ok(wait.nodes.into_iter().filter(hangs).collect()))
+        ready(Ok(Waited { left: wait.nodes.into_iter().filter(hangs).collect(), unsure: None }))
     })
 }
 

@@ -67,7 +67,7 @@ impl Operator {
             reply_to: reply_to.clone(),
         };
         Self {
-            engine: Engine::new(composer, Duration::from_secs(2), roster),
+            engine: Engine::new(composer, Duration::from_secs(2), roster, moment(0)),
             reply_to,
             lanes: None,
             feed: 0,

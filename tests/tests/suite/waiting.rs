@@ -70,24 +70,61 @@ fn a_new_start_of_an_agent_is_seen_and_is_no_boot() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_broker_that_starts_anew_is_no_start_of_a_node() -> Result<()> {
+/// A broker that starts anew, with or without what it knew, while a script waits for a node's agent: only a new process of that
+/// agent has not connected again.
+fn a_broker_that_starts_anew_is_no_start_of_a_node(forgets: bool) -> Result<()> {
     let mut fleet = Fleet::with([Node::named("n1")])?;
     let mut script = Running::start(
         &fleet,
         "let n1 = nodes(\"identity = n1\").expect(1);\n\
          print(\"resolved\");\n\
          n1.wait_online(\"60s\", #{ same_boot: true });\n\
-         print(n1.node.ping().ok.count);\n",
+         for result in n1.node.stats() { print(`connected again ${result.data.reconnects} times`); }\n",
     )?;
     script.says("resolved")?;
     fleet.broker()?.kill()?;
+    if forgets {
+        std::fs::remove_dir_all(fleet.path("broker/state"))?;
+    }
     fleet.start_broker()?;
     fleet.await_here(&["n1".to_owned()]);
     fleet.kill_node("n1")?;
     fleet.start_node("n1")?;
-    script.says("1")?;
-    script.ends(0)?;
+    script.says("connected again 0 times")?;
+    let told = script.ends(0)?;
+    assert!(told.contains("the connection to the broker is down") || told.contains("waiting for"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_broker_that_starts_anew() -> Result<()> {
+    a_broker_that_starts_anew_is_no_start_of_a_node(false)
+}
+
+#[test]
+fn a_broker_that_forgot_everything() -> Result<()> {
+    a_broker_that_starts_anew_is_no_start_of_a_node(true)
+}
+
+#[test]
+fn nodes_are_not_gone_because_the_broker_is() -> Result<()> {
+    let mut fleet = Fleet::with([Node::named("n1")])?;
+    let mut script = Running::start(
+        &fleet,
+        "let n1 = nodes(\"identity = n1\").expect(1);\n\
+         print(\"resolved\");\n\
+         try { n1.wait_gone(\"5s\"); } catch (e) { print(`${e.kind}: ${e.message}`); }\n\
+         n1.wait_online(\"100ms\");\n",
+    )?;
+    script.says("resolved")?;
+    fleet.broker()?.kill()?;
+    script.says("wait: not known whether 1 node did go within 5.0 s")?;
+    let told = script.ends(1)?;
+    assert!(
+        told.contains("not known whether 1 node did come back from a reboot within 100 ms")
+            && told.contains("the connection to the broker is down"),
+        "{told}"
+    );
     Ok(())
 }
 

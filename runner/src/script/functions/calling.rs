@@ -216,12 +216,10 @@ struct Made<'a> {
     quiet: bool,
     /// Nodes say what they would change, and change nothing.
     dry_run: bool,
-    began: Instant,
 }
 
 impl<'a> Made<'a> {
     fn of(selection: &'a Selection, schema: &'a Arc<AgentSchema>, action: &'a ActionSchema) -> Outcome<Self> {
-        let began = Instant::now();
         // A write goes to nodes that are known; a read takes its question along and saves a round.
         if action.is_write() || selection.options.pace.needs_names() {
             selection.resolve()?;
@@ -234,7 +232,7 @@ impl<'a> Made<'a> {
         // Whoever waits for a condition does not want to see every look at it.
         let quiet = selection.options.quiet || Branch::is_polling();
         let dry_run = selection.options.dry_run || (selection.run.dry.is_some() && action.is_write());
-        Ok(Self { selection, schema, action, quiet, dry_run, began })
+        Ok(Self { selection, schema, action, quiet, dry_run })
     }
 
     /// What comes of a call on no nodes.
@@ -322,7 +320,7 @@ impl<'a> Made<'a> {
             action: self.action.name.clone(),
             schema: Some(self.schema.clone()),
             report: Arc::new(report),
-            since: self.selection.since().unwrap_or(self.began),
+            since: self.selection.since().unwrap_or_else(Instant::now),
         })
     }
 
@@ -332,7 +330,7 @@ impl<'a> Made<'a> {
         let run = &selection.run;
         report.results.sort_by(|a, b| natural_order(a.node.as_str(), b.node.as_str()));
         if !selection.is_resolved() {
-            selection.fix(Found::answered(&report, self.began));
+            selection.fix(Found::answered(&report));
         }
         let call = self.came(report);
         let results = Results::all(call.clone());

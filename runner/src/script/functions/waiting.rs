@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use orch_wire::ids::NodeName;
 use rhai::{Dynamic, Map, NativeCallContext};
 
-use crate::client::Until;
+use crate::client::{Until, Waited};
 use crate::report::{count, span as shown};
 use crate::script::dry::Place;
 use crate::script::run::{Branch, Output, Run, Wait};
@@ -66,16 +65,34 @@ fn wait(
     if !quiet {
         run.say(Output::Waited);
     }
-    match waited.ok_or_else(interrupted)? {
-        Err(error) => Err(lost(&error).into()),
-        Ok(left) if left.is_empty() => Ok(selection.clone()),
-        Ok(left) => Err(late(&left, words, limit).into()),
+    let waited = waited.ok_or_else(interrupted)?.map_err(|error| lost(&error))?;
+    if waited.left.is_empty() {
+        return Ok(selection.clone());
+    }
+    match &selection.group {
+        // As with calls: these take no further part, and the others go on.
+        Some(group) if selection.options.tolerance.is_none() && !Branch::is_polling() => {
+            let why = match &waited.unsure {
+                Some(unsure) => format!("not known whether it did {words} within {}: {unsure}", shown(limit)),
+                None => format!("it did not {words} within {}", shown(limit)),
+            };
+            group.waited_in_vain(&waited.left, &why);
+            Ok(selection.clone())
+        }
+        _ => Err(late(&waited, words, limit).into()),
     }
 }
 
-fn late(left: &[NodeName], words: &str, limit: Duration) -> Failure {
-    let message = format!("{} did not {words} within {}", count(left.len(), "node"), shown(limit));
-    Failure::new(Kind::Wait, message).note(folded(left))
+fn late(waited: &Waited, words: &str, limit: Duration) -> Failure {
+    let nodes = count(waited.left.len(), "node");
+    let failure = match &waited.unsure {
+        None => Failure::new(Kind::Wait, format!("{nodes} did not {words} within {}", shown(limit))),
+        Some(why) => {
+            let message = format!("not known whether {nodes} did {words} within {}", shown(limit));
+            Failure::new(Kind::Wait, message).cause(why.clone())
+        }
+    };
+    failure.note(folded(&waited.left))
 }
 
 pub(super) const FAMILY: Family = Family {
@@ -91,7 +108,8 @@ pub(super) const FAMILY: Family = Family {
             ],
             text: "Waits until each node is here with another boot than when the selection was resolved, and can be called; with \
                    `same_boot` a new start of its agent is enough. Fails with the kind `wait` and the nodes that are missing when that takes \
-                   longer than the limit. Gives the selection back.",
+                   longer than the limit; in a group of a roll-out those are failed and take no further part, and the others go on. \
+                   Gives the selection back.",
             example: Example {
                 script: r##"
                     let web = nodes("role::web").expect(3);

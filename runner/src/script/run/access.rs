@@ -8,7 +8,9 @@ use futures_util::future::BoxFuture;
 use orch_wire::ids::{NodeName, RunId};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{CallError, CallReport, CallRequest, Discovery, EventSink, Scope, Session, Until};
+use crate::client::{
+    CallError, CallReport, CallRequest, Discovery, EventSink, Scope, Session, Until, Waited,
+};
 
 type CallFn = dyn Fn(CallRequest, EventSink, CancellationToken) -> BoxFuture<'static, Result<CallReport, CallError>>
     + Send
@@ -17,7 +19,7 @@ type DiscoverFn = dyn Fn(Scope, EventSink, CancellationToken) -> BoxFuture<'stat
     + Send
     + Sync;
 
-type WaitFn = dyn Fn(Wait, EventSink) -> BoxFuture<'static, Result<Vec<NodeName>, CallError>> + Send + Sync;
+type WaitFn = dyn Fn(Wait, EventSink) -> BoxFuture<'static, Result<Waited, CallError>> + Send + Sync;
 
 /// What a script waits for.
 #[derive(Debug, Clone)]
@@ -69,11 +71,11 @@ impl FleetAccess {
         })
     }
 
-    /// The same, with a function that tells for which nodes of a wait something has not come to hold.
+    /// The same, with a function that tells how a wait ended.
     #[must_use]
-    pub fn waiting<Waited>(self, wait: impl Fn(Wait, EventSink) -> Waited + Send + Sync + 'static) -> Self
+    pub fn waiting<Waits>(self, wait: impl Fn(Wait, EventSink) -> Waits + Send + Sync + 'static) -> Self
     where
-        Waited: Future<Output = Result<Vec<NodeName>, CallError>> + Send + 'static,
+        Waits: Future<Output = Result<Waited, CallError>> + Send + 'static,
     {
         Self { wait: Arc::new(move |waited, events| wait(waited, events).boxed()), ..self }
     }
@@ -93,7 +95,7 @@ impl FleetAccess {
             call: Arc::new(move |request, events, cancel| call(request, events, cancel).boxed()),
             discover: Arc::new(move |scope, events, cancel| discover(scope, events, cancel).boxed()),
             // Who answers without a roster sees nobody come or go.
-            wait: Arc::new(|wait, _| async move { Ok(wait.nodes) }.boxed()),
+            wait: Arc::new(|wait, _| async move { Ok(Waited { left: wait.nodes, unsure: None }) }.boxed()),
         }
     }
 
@@ -121,7 +123,7 @@ impl FleetAccess {
 }
 
 impl FleetAccess {
-    pub(crate) async fn wait(&self, wait: Wait, events: EventSink) -> Result<Vec<NodeName>, CallError> {
+    pub(crate) async fn wait(&self, wait: Wait, events: EventSink) -> Result<Waited, CallError> {
         (self.wait)(wait, events).await
     }
 }

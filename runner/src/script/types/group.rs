@@ -8,6 +8,8 @@ use orch_wire::outcome::{NodeResult, Outcome};
 
 /// Code of nodes whose group did not come to the end of its steps.
 pub(crate) const STEP: &str = "step";
+/// Code of nodes that did not come or go in the time that they were waited for.
+pub(crate) const WAIT: &str = "wait";
 
 /// A group of a roll-out while its steps run.
 #[derive(Debug, Default)]
@@ -52,6 +54,15 @@ impl Group {
                 result.message = format!("its steps broke off: {}", result.message);
             }
             state.out.entry(result.node.clone()).or_insert(result);
+        }
+    }
+
+    /// Notes those of its nodes that did not come or go in time.
+    pub(crate) fn waited_in_vain(&self, nodes: &[NodeName], why: &str) {
+        let mut state = self.state();
+        for node in nodes {
+            let result = || NodeResult::failed(node.clone(), WAIT, why);
+            state.out.entry(node.clone()).or_insert_with(result);
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Call {
     pub(crate) action: String,
     pub(crate) schema: Option<Arc<AgentSchema>>,
     pub(crate) report: Arc<CallReport>,
-    /// When its nodes were asked for.
+    /// When its nodes were found out.
     pub(crate) since: Instant,
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct Found {
     pub(crate) absent: Vec<NodeName>,
     /// Nodes that are here and did not say whether they belong to it.
     pub(crate) unanswered: Vec<NodeName>,
-    /// When they were asked for: of a set made of others, the earliest.
+    /// When they were found out: of a set made of others, the earliest. Not when they were asked for: a broker that was away until then
+    /// tells of starts that were before.
     pub(crate) since: Instant,
 }
 
@@ -55,17 +56,17 @@ impl Found {
         Self { nodes, absent, unanswered, since }
     }
 
-    fn discovered(discovery: Discovery, since: Instant) -> Self {
+    fn discovered(discovery: Discovery) -> Self {
         let Discovery { nodes, unanswered, mut away, foreign, .. } = discovery;
         away.extend(foreign);
-        Self::new(nodes, &away, unanswered, since)
+        Self::new(nodes, &away, unanswered, Instant::now())
     }
 
     /// What a read that carried its query along found.
-    pub(crate) fn answered(report: &CallReport, since: Instant) -> Self {
+    pub(crate) fn answered(report: &CallReport) -> Self {
         let nodes = report.results.iter().map(|result| result.node.clone()).collect();
         let absent: Vec<NodeName> = report.away.iter().chain(&report.foreign).cloned().collect();
-        Self::new(nodes, &absent, report.unanswered.clone(), since)
+        Self::new(nodes, &absent, report.unanswered.clone(), Instant::now())
     }
 
     /// The part of it that these nodes are.
@@ -174,7 +175,7 @@ impl Selection {
         self.found().as_ref().map(|found| found.nodes.clone())
     }
 
-    /// When its nodes were asked for, if they are known by now.
+    /// When its nodes were found out, if they are known by now.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.found().as_ref().map(|found| found.since)
     }
@@ -192,7 +193,6 @@ impl Selection {
         }
         let run = &self.run;
         Branch::check()?;
-        let since = Instant::now();
         run.say(Output::Resolving { what: self.what().to_owned() });
         let discovery = run.discover(self.members.scope.clone(), self.options.quiet).map_err(|error| {
             run.say(Output::CallLost { quiet: false });
@@ -205,7 +205,7 @@ impl Selection {
         if !Branch::is_polling() {
             run.state().unanswered += discovery.unanswered.len();
         }
-        let found = Arc::new(Found::discovered(discovery, since));
+        let found = Arc::new(Found::discovered(discovery));
         *known = Some(found.clone());
         Ok(found)
     }
