@@ -7,17 +7,17 @@
 //! | `unknown.rs` | the value, and the end of a run that would decide on it |
 //! | `would.rs` | what is listed |
 //! | `rules.rs` | how the engine works with the value: what spreads it, what stops there |
-//! | `switches.rs` | on what `switch` decides, which the engine does not tell |
+//! | `decisions.rs` | on what `switch` and conditions decide, which the engine does not tell |
 //! | `choosing.rs` | the engine's own functions that choose with a closure |
 
 mod choosing;
+mod decisions;
 mod rules;
-mod switches;
 mod unknown;
 mod would;
 
+pub(crate) use decisions::Decisions;
 pub(crate) use rules::{is_refusal, stop_of_caught, teach};
-pub(crate) use switches::Switches;
 pub(crate) use unknown::{Stop, Unknown, holds_unknown, is_unknown_text};
 pub use would::Would;
 pub(crate) use would::{DryRun, Place, masked, plain, plain_values};

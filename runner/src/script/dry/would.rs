@@ -8,7 +8,7 @@ use rhai::{Dynamic, NativeCallContext};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::switches::Switches;
+use super::decisions::Decisions;
 use super::unknown::{Unknown, shown};
 use crate::script::run::{Output, OutputSink, Run};
 use crate::script::types::{Outcome, Secrets, to_json};
@@ -57,22 +57,22 @@ impl Place {
 #[derive(Debug, Default)]
 pub(crate) struct DryRun {
     listed: Arc<Mutex<Vec<Would>>>,
-    switches: Switches,
+    decisions: Decisions,
 }
 
 impl DryRun {
-    pub(crate) fn new(switches: Switches) -> Self {
-        Self { listed: Arc::default(), switches }
+    pub(crate) fn new(decisions: Decisions) -> Self {
+        Self { listed: Arc::default(), decisions }
     }
 
     /// The same dry run in another script.
-    pub(crate) fn inside(&self, switches: Switches) -> Self {
-        Self { listed: Arc::clone(&self.listed), switches }
+    pub(crate) fn inside(&self, decisions: Decisions) -> Self {
+        Self { listed: Arc::clone(&self.listed), decisions }
     }
 
     /// A value that nobody knows, about to be read under a name; where a `switch` looks at that the run ends.
     pub(crate) fn read(&self, name: &str, unknown: Unknown) -> Outcome<Unknown> {
-        if self.switches.on(name) { Err(unknown.stop()) } else { Ok(unknown) }
+        if self.decisions.on(name) { Err(unknown.stop()) } else { Ok(unknown) }
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Would>> {
@@ -107,7 +107,7 @@ impl DryRun {
 
     /// A value that nobody knows.
     pub(crate) fn made(&self, unknown: Unknown) -> Outcome<Unknown> {
-        if self.switches.on_others() { Err(unknown.stop()) } else { Ok(unknown) }
+        if self.decisions.on_others() { Err(unknown.stop()) } else { Ok(unknown) }
     }
 
     /// All that was listed.

@@ -12,7 +12,7 @@ use super::params::ParamType;
 use super::tokens::Tokens;
 use crate::diagnostic::{Code, Diagnostic, Severity, SourceText, Span};
 use crate::script::check::{self, Known};
-use crate::script::dry::Switches;
+use crate::script::dry::Decisions;
 use crate::script::engine::engine;
 use crate::script::nearest::nearest;
 use crate::script::types::{Secrets, quoted, to_json};
@@ -115,9 +115,9 @@ fn too_large(source: &SourceText) -> Result<(), Vec<Diagnostic>> {
 
 impl Compiled {
     /// On what it decides by `switch`, its modules too.
-    pub(crate) fn switches(&self) -> Switches {
+    pub(crate) fn decisions(&self) -> Decisions {
         let files = self.files.0.iter().map(|file| &file.ast);
-        Switches::of(std::iter::once(&self.ast).chain(files))
+        Decisions::of(std::iter::once(&self.ast).chain(files))
     }
 
     /// The text it was compiled from.

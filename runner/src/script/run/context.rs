@@ -16,7 +16,7 @@ use super::output::{Output, OutputSink};
 use super::tasks::Tasks;
 use crate::client::{CallError, CallEvent, CallReport, CallRequest, Discovery, EventSink, Manner, Scope};
 use crate::schemas::Schemas;
-use crate::script::dry::{DryRun, Switches, plain};
+use crate::script::dry::{Decisions, DryRun, plain};
 use crate::script::local::{Local, Masks};
 use crate::script::program::Fallbacks;
 use crate::script::types::{Outcome, usage};
@@ -118,7 +118,7 @@ pub(crate) struct RunParts {
 /// What belongs to one script alone.
 pub(crate) struct ScriptParts {
     /// On what it decides by `switch`.
-    pub(crate) switches: Switches,
+    pub(crate) decisions: Decisions,
     pub(crate) name: Arc<str>,
     pub(crate) params: Map<String, Value>,
     pub(crate) digest: String,
@@ -130,7 +130,7 @@ impl Run {
     pub(crate) fn new(parts: RunParts, script: ScriptParts) -> SharedRun {
         let RunParts { fleet, schemas, output, runtime, timeout, manner, commit, bounds, dry_run, skip } =
             parts;
-        let ScriptParts { switches, name, params, digest, local, fallbacks } = script;
+        let ScriptParts { decisions, name, params, digest, local, fallbacks } = script;
         let masks = Masks::default();
         let output = if dry_run { plain(output) } else { output };
         Arc::new(Self {
@@ -145,7 +145,7 @@ impl Run {
             commit,
             bounds,
             name,
-            dry: dry_run.then(|| Arc::new(DryRun::new(switches))),
+            dry: dry_run.then(|| Arc::new(DryRun::new(decisions))),
             local,
             masks,
             fallbacks,
@@ -160,7 +160,7 @@ impl Run {
 
     /// A run of another script inside of this one: its calls and secrets are this one's.
     pub(super) fn inside(&self, script: ScriptParts) -> SharedRun {
-        let ScriptParts { switches, name, params, digest, local, fallbacks } = script;
+        let ScriptParts { decisions, name, params, digest, local, fallbacks } = script;
         Arc::new(Self {
             fleet: self.fleet.clone(),
             schemas: self.schemas.clone(),
@@ -173,7 +173,7 @@ impl Run {
             commit: self.commit.clone(),
             bounds: self.bounds,
             name,
-            dry: self.dry.as_ref().map(|dry| Arc::new(dry.inside(switches))),
+            dry: self.dry.as_ref().map(|dry| Arc::new(dry.inside(decisions))),
             local,
             masks: self.masks.clone(),
             fallbacks,

@@ -134,7 +134,7 @@ pub async fn run(script: &Compiled, options: RunOptions) -> RunReport {
     let run = Run::new(
         parts,
         ScriptParts {
-            switches: script.switches(),
+            decisions: script.decisions(),
             name: script.source.name.clone(),
             params,
             digest,

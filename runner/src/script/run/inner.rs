@@ -46,7 +46,7 @@ pub(crate) fn run_inside(
         faults.fold(failure, Failure::note).help("write them as `#{ name: value }` behind the path")
     })?;
     let inner = run.inside(ScriptParts {
-        switches: script.switches(),
+        decisions: script.decisions(),
         name: source.name.clone(),
         params,
         digest: orch_wire::ids::Digest::of(text.as_bytes()).to_string(),
