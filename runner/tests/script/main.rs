@@ -20,3 +20,4 @@ mod rollouts;
 mod secrets;
 mod selections;
 mod stdlib;
+mod waits;
