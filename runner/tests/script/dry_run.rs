@@ -134,6 +134,19 @@ async fn a_decision_on_what_nobody_knows_ends_it() {
 }
 
 #[tokio::test]
+async fn what_does_not_depend_on_it_goes_on_where_something_is_tried() {
+    let ran = dry(r##"
+        let web = nodes("role::web");
+        let r = web.service.restart(#{ service: "shop" });
+        try { if web.count > 0 && !web.names.is_empty() { print("some"); } } catch { print("caught"); }
+        for one in [r, web.names[0]] { print("one"); }
+        if r == () || true { print("not here"); }"##)
+    .await;
+    assert_eq!(ran.printed, ["some", "one", "one"]);
+    assert!(stops(&ran), "{:?}", ran.report.ending);
+}
+
+#[tokio::test]
 async fn the_end_says_on_what_it_depends() {
     let ran = dry(r##"let done = nodes("role::web").service.restart(#{ service: "shop" });
 if done.bad.count > 0 { fail("broken"); }"##)

@@ -482,30 +482,3 @@ async fn a_panic_in_a_window_ends_the_run_and_leaves_nobody_waiting() {
     let ran = Trial { fleet: Some(access), ..Trial::default() }.run(text).await;
     assert_eq!((ran.printed.join(""), ran.exit()), ("deferred".to_owned(), 70));
 }
-
-/// One that hangs in its reboot is failed; the others of its group come to the end of their steps.
-#[tokio::test]
-async fn who_does_not_come_back_takes_no_further_part() {
-    let ran = ran(
-        r#"
-        let web = nodes("role::web").expect(3);
-        let done = web.rollout(#{ batch: 3, max_failures: 1 }, |group| {
-            group.wait_online("5m");
-            print(group.service.status(#{ service: "shop" }).nodes.names);
-        });
-        print(`${done.ok.nodes.names} ${done.failed.nodes.names}`);
-        for result in done.failed { print(`${result.code}: ${result.message}`); }
-        try { web.rollout(#{ batch: 3 }, |group| { group.tolerate(0).wait_online("5m"); }); } catch (e) { print(e.kind); }"#,
-    )
-    .await;
-    assert_eq!(
-        ran.printed[1..],
-        [
-            r#"["web1", "web10"] ["web2"]"#,
-            "wait: it did not come back from a reboot within 5 min 0 s",
-            "rollout",
-        ],
-        "{:?}",
-        ran.printed
-    );
-}

@@ -1,4 +1,4 @@
-//! From when on starts of nodes count for a script that waits for them.
+//! Scripts that wait for nodes: from when on starts count, and what comes of those that are missing.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use orch_wire::ids::{NodeName, RunId};
 use orch_wire::outcome::{NodeResult, Outcome};
 use orch_wire::time::Timestamp;
 
-use crate::kit::Trial;
+use crate::kit::{Trial, ran};
 
 /// A fleet of one node: when it last answered or was found, and what was waited for.
 #[derive(Clone, Default)]
@@ -86,4 +86,31 @@ async fn a_selection_keeps_the_moment_in_which_it_was_found_out() {
     assert_eq!(ran.printed, ["1"]);
     let waits = watched.waits.lock().unwrap();
     assert!(waits[0].since == waits[1].since && waits[1].since < watched.told.lock().unwrap().unwrap());
+}
+
+/// One that hangs in its reboot is failed; the others of its group come to the end of their steps.
+#[tokio::test]
+async fn who_does_not_come_back_takes_no_further_part() {
+    let ran = ran(
+        r#"
+        let web = nodes("role::web").expect(3);
+        let done = web.rollout(#{ batch: 3, max_failures: 1 }, |group| {
+            group.wait_online("5m");
+            print(group.service.status(#{ service: "shop" }).nodes.names);
+        });
+        print(`${done.ok.nodes.names} ${done.failed.nodes.names}`);
+        for result in done.failed { print(`${result.code}: ${result.message}`); }
+        try { web.rollout(#{ batch: 3 }, |group| { group.tolerate(0).wait_online("5m"); }); } catch (e) { print(e.kind); }"#,
+    )
+    .await;
+    assert_eq!(
+        ran.printed[1..],
+        [
+            r#"["web1", "web10"] ["web2"]"#,
+            "wait: it did not come back from a reboot within 5 min 0 s",
+            "rollout",
+        ],
+        "{:?}",
+        ran.printed
+    );
 }

@@ -77,12 +77,15 @@ impl Decisions {
     }
 }
 
-/// What must be true or false, or gone through, for the engine to go on.
+/// What must be true or false, or gone through, for the engine to go on. A list or text that is written out is known, whatever is in it.
 fn conditions<'a>(node: &ASTNode<'a>) -> Vec<&'a Expr> {
-    match node {
+    let mut conditions: Vec<&Expr> = match node {
         ASTNode::Stmt(Stmt::If(parts, _) | Stmt::While(parts, _) | Stmt::Do(parts, ..)) => vec![&parts.expr],
         ASTNode::Stmt(Stmt::For(parts, _)) => vec![&parts.2.expr],
         ASTNode::Expr(Expr::And(sides, _) | Expr::Or(sides, _)) => sides.iter().collect(),
         _ => Vec::new(),
-    }
+    };
+    conditions
+        .retain(|value| !matches!(value, Expr::Array(..) | Expr::Map(..) | Expr::InterpolatedString(..)));
+    conditions
 }

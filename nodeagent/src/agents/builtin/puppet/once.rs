@@ -196,4 +196,14 @@ mod tests {
         assert_eq!(answer.code.as_deref(), Some(code::ARGUMENTS));
         assert!(answer.message.contains("--noop"), "{}", answer.message);
     }
+
+    #[test]
+    fn one_run_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        assert!(first.is_some());
+        assert!(lock(folder.path()).unwrap().is_none());
+        drop(first);
+        assert!(lock(folder.path()).unwrap().is_some());
+    }
 }
